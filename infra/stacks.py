@@ -1,0 +1,163 @@
+"""The stacks: the constructs put together, for one account or for an organization."""
+
+from collections.abc import Callable
+
+from aws_cdk import App, CfnOutput, Environment, Stack
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.alarms import Alarms
+from infra.dashboard import RuleDashboard
+from infra.function import RuleFunction
+from infra.guardrail import Guardrail
+from infra.home import Aggregator, EvaluationsBus, ExecutionRole, shared_role
+from infra.invocation import OrganizationInvocation
+from infra.member_roles import ManagementRole, MemberRoles
+from infra.metrics import RuleMetrics
+from infra.organization_settings import OrganizationSettings
+from infra.pack import AccountPack, OrganizationPack
+from infra.rule import ConfigRule
+from infra.settings import Settings
+from infra.topic import alarm_topic
+
+_SUBJECT = "every EC2 instance carries an IAM instance profile, or a documented reason not to"
+
+
+def add_stacks(app: App, settings: Settings, code: Callable[[], lambda_.Code]) -> None:
+    """Add to `app` the stacks of the mode that `settings` are for. `code` makes the package for one stack."""
+    if isinstance(settings, OrganizationSettings):
+        _add_organization(app, settings, code)
+    else:
+        AccountStack(app, settings=settings, code=code())
+
+
+class AccountStack(Stack):
+    """Rolecall for one account and region, whichever they are: the stack is synthesized without knowing them.
+
+    `code` holds the function's deployment package.
+    """
+
+    def __init__(self, scope: Construct, *, settings: Settings, code: lambda_.Code) -> None:
+        super().__init__(
+            scope,
+            settings.stack_name,
+            description=f"rolecall: {_SUBJECT}",
+            # Its resource would only tell AWS which CDK was used.
+            analytics_reporting=False,
+        )
+        function = RuleFunction(self, "RuleFunction", settings=settings, code=code)
+        if settings.conformance_pack:
+            AccountPack(self, "ConformancePack", settings=settings, function=function.function)
+        else:
+            ConfigRule(self, "ConfigRule", settings=settings, function=function.function)
+        _watch(self, settings, function)
+
+
+class OrganizationStack(Stack):
+    """A stack of an organization's deployment; unlike that of one account, it knows where it belongs."""
+
+    def __init__(  # noqa: PLR0913  # what it is called, where it belongs, what it is for
+        self,
+        scope: Construct,
+        suffix: str,
+        *,
+        settings: OrganizationSettings,
+        account: str,
+        region: str | None = None,
+        description: str,
+    ) -> None:
+        super().__init__(
+            scope,
+            f"{settings.stack_name}-{suffix}",
+            env=Environment(account=account, region=region or settings.home_region),
+            description=f"rolecall: {description}",
+            analytics_reporting=False,
+        )
+
+
+class RuleStack(OrganizationStack):
+    """One region of an organization, in the audit account: the function, and the pack that has it invoked."""
+
+    def __init__(self, scope: Construct, *, settings: OrganizationSettings, region: str, code: lambda_.Code) -> None:
+        super().__init__(
+            scope,
+            f"Rule-{region}",
+            settings=settings,
+            account=settings.audit_account_id,
+            region=region,
+            description=_SUBJECT,
+        )
+        function = RuleFunction(self, "RuleFunction", settings=settings, code=code, shared=shared_role(settings))
+        invocation = OrganizationInvocation(
+            self, "Invocation", settings=settings, region=region, function=function.function
+        )
+        OrganizationPack(
+            self,
+            "ConformancePack",
+            settings=settings,
+            region=region,
+            function=function.function,
+            grants=invocation.grants,
+        )
+        _watch(self, settings, function)
+
+
+def _add_organization(app: App, settings: OrganizationSettings, code: Callable[[], lambda_.Code]) -> None:
+    """The order of deployment is that of the stacks' dependencies: whatever a function needs is there before a rule."""
+    home = OrganizationStack(
+        app,
+        "Home",
+        settings=settings,
+        account=settings.audit_account_id,
+        description="the functions' role, the evaluations bus and the aggregator of an organization",
+    )
+    EvaluationsBus(home, "EvaluationsBus", settings=settings)
+    ExecutionRole(home, "ExecutionRole", settings=settings)
+    Aggregator(home, "Aggregator", settings=settings)
+    roles = OrganizationStack(
+        app,
+        "MemberRoles",
+        settings=settings,
+        account=settings.audit_account_id,
+        description="the role by which evaluations are reported, in every member account",
+    )
+    MemberRoles(roles, "MemberRoles", settings=settings)
+    before_rules = [home, roles]
+    if settings.include_management_account:
+        management = OrganizationStack(
+            app,
+            "ManagementRole",
+            settings=settings,
+            account=settings.management_account_id,
+            description="the role by which evaluations are reported, in the management account",
+        )
+        ManagementRole(management, "ManagementRole", settings=settings)
+        before_rules.append(management)
+    if settings.guardrail:
+        guardrail = OrganizationStack(
+            app,
+            "Guardrail",
+            settings=settings,
+            account=settings.management_account_id,
+            description="who may exempt instances",
+        )
+        Guardrail(guardrail, "Guardrail", settings=settings)
+    for region in settings.regions:
+        rule = RuleStack(app, settings=settings, region=region, code=code())
+        for stack in before_rules:
+            rule.add_stack_dependency(stack)
+
+
+def _watch(stack: Stack, settings: Settings, function: RuleFunction) -> None:
+    """Alarms, dashboard and outputs."""
+    metrics = RuleMetrics(settings.rule_name)
+    topic = alarm_topic(stack, "AlarmTopic", settings=settings)
+    alarms = Alarms(stack, "Alarms", settings=settings, function=function, metrics=metrics, topic=topic)
+    if settings.dashboard:
+        RuleDashboard(stack, "Dashboard", settings=settings, function=function, metrics=metrics, alarms=alarms)
+    CfnOutput(stack, "RuleName", value=settings.rule_name, description="The AWS Config rule")
+    CfnOutput(stack, "FunctionName", value=function.function.function_name, description="The rule's function")
+    CfnOutput(stack, "LogGroupName", value=function.log_group.log_group_name, description="The function's log group")
+    CfnOutput(stack, "DeadLetterQueueUrl", value=function.dead_letters.queue_url, description="Events given up")
+    if topic:
+        CfnOutput(stack, "AlarmTopicArn", value=topic.topic_arn, description="Subscribe to this topic for alarms")

@@ -1,0 +1,156 @@
+"""What can go wrong, and who has to act.
+
+    RolecallError
+    ├── InvalidInput              a field of something given to us is not what it must be
+    │   ├── InvalidEvent          the event that invoked the function
+    │   ├── InvalidItem           a configuration item: it cannot be judged, so it gets no verdict
+    │   └── InvalidParameter      a rule parameter
+    ├── IncompleteRun             a run that reported all it could, but met items it could not judge or report
+    └── AwsError                  AWS refused, failed or did not answer
+        ├── ServiceError          one API call failed after its retries
+        ├── RoleNotAssumed        a member account has no reporter role yet, or one that does not trust us
+        ├── ItemNotRecorded       Config's history does not hold the item that an event announced
+        ├── ResultNotConfirmed    a sweep could not read the newest item of a resource, so its recorded result stays
+        ├── EvaluationsRejected   PutEvaluations answered with FailedEvaluations after the retries
+        ├── RecordsRejected       PutEvents answered with FailedEntryCount after the retries
+        └── OutOfTime             not enough of the invocation's time is left for another attempt
+
+Every one of them ends the invocation: Config ignores what a function returns, so only an error that is raised is
+retried by Lambda, kept in the dead-letter queue and seen by the alarm.
+"""
+
+from collections.abc import Mapping, Sequence
+
+SHOWN_VALUE_LENGTH = 120
+
+
+def shown(value: object) -> str:
+    """`value` as it may stand in a message: quoted, on one line, at most `SHOWN_VALUE_LENGTH` characters."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} nested too deeply to be shown"
+    return text if len(text) <= SHOWN_VALUE_LENGTH else f"{text[:SHOWN_VALUE_LENGTH]}…"
+
+
+class RolecallError(Exception):
+    """The root: whoever catches this catches all that rolecall raises on purpose."""
+
+
+class InvalidInput(RolecallError):
+    """Names the field, the value it has and what is allowed."""
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        super().__init__(f"{field} is {shown(value)}; allowed: {allowed}")
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+
+
+class InvalidEvent(InvalidInput):
+    """The event that invoked the function cannot be answered."""
+
+
+class InvalidParameter(InvalidInput):
+    """A rule parameter is unknown, or its value is not allowed."""
+
+
+class InvalidItem(InvalidInput):
+    """A configuration item cannot be judged. `resource` says which: its id, or how far reading it got."""
+
+    def __init__(self, field: str, value: object, allowed: str, resource: str = "") -> None:
+        super().__init__(f"{resource}: {field}" if resource else field, value, allowed)
+        self.field = field
+        self.resource = resource
+
+
+class IncompleteRun(RolecallError):
+    """Everything else was reported; these problems remain: items that cannot be judged, evaluations that AWS rejected.
+
+    Holds the first `NAMED` problems and the number of all: a run over a whole account needs neither an endless line
+    nor unbounded memory.
+    """
+
+    NAMED = 20
+
+    def __init__(self, problems: Sequence[RolecallError], total: int) -> None:
+        self.problems = tuple(problems[: self.NAMED])
+        self.total = total
+        named = "; ".join(str(problem) for problem in self.problems)
+        more = f"; and {total - len(self.problems)} more" if total > len(self.problems) else ""
+        super().__init__(f"{total} problem(s) in this run, everything else was reported: {named}{more}")
+
+
+class AwsError(RolecallError):
+    """AWS refused, failed or did not answer."""
+
+
+class ServiceError(AwsError):
+    """One API call failed, after the retries that its error allows."""
+
+    def __init__(self, operation: str, code: str, message: str) -> None:
+        super().__init__(f"{operation} failed: {code}: {message}")
+        self.operation = operation
+        self.code = code
+        self.message = message
+
+
+class RoleNotAssumed(AwsError):
+    """STS denies us the reporter role of a member account; it does not say whether the role exists."""
+
+    def __init__(self, account: str, role_name: str, message: str) -> None:
+        super().__init__(
+            f"role {role_name} of account {account} cannot be assumed, so nothing can be reported there: the role is "
+            f"not there (yet), does not trust this function's role, or this one may not assume it. STS says: {message}"
+        )
+        self.account = account
+        self.role_name = role_name
+
+
+class ItemNotRecorded(AwsError):
+    """GetResourceConfigHistory, read to its last page, does not hold the item that an event announced."""
+
+    def __init__(self, resource_type: str, resource_id: str, capture_time: str) -> None:
+        super().__init__(
+            f"AWS Config's history of {resource_type} {resource_id} holds no item captured at {capture_time}, "
+            "which an oversized notification announced: nothing was reported for it"
+        )
+
+
+class ResultNotConfirmed(AwsError):
+    """A sweep found a reason to doubt a recorded result, but could not read the resource's newest item."""
+
+    def __init__(self, resource_type: str, resource_id: str, why: ServiceError) -> None:
+        super().__init__(
+            f"the recorded result of {resource_type} {resource_id} could not be confirmed by its newest item, "
+            f"so it stays as it is: {why}"
+        )
+        self.resource_id = resource_id
+
+
+class EvaluationsRejected(AwsError):
+    """PutEvaluations did not take these evaluations. `failed`: the evaluations as AWS returned them."""
+
+    def __init__(self, failed: Sequence[Mapping[str, object]]) -> None:
+        named = ", ".join(f"{one.get('ComplianceResourceId')} ({one.get('ComplianceType')})" for one in failed)
+        super().__init__(f"PutEvaluations left {len(failed)} evaluation(s) unrecorded after its retries: {named}")
+        self.failed = tuple(failed)
+
+
+class RecordsRejected(AwsError):
+    """PutEvents did not take these records. `failed`: pairs of resource id and AWS's error code and message."""
+
+    def __init__(self, bus: str, failed: Sequence[tuple[str, str]]) -> None:
+        named = ", ".join(f"{resource_id} ({why})" for resource_id, why in failed)
+        super().__init__(f"event bus {bus} did not take {len(failed)} record(s) after the retries: {named}")
+        self.failed = tuple(failed)
+
+
+class OutOfTime(AwsError):
+    """The invocation's time is nearly over: stopping now says so, a time-out would say nothing."""
+
+    def __init__(self, operation: str, seconds_left: float, last_error: str = "") -> None:
+        after = f" after {last_error}" if last_error else ""
+        super().__init__(
+            f"{operation} was not tried again{after}: the {seconds_left:.1f} s left of this invocation are too few"
+        )

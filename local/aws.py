@@ -1,0 +1,104 @@
+"""A local AWS, whole: strict AWS Config, the recorder, and moto for the rest, behind one endpoint."""
+
+import secrets
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local.closing import Closing
+from local.config_region import ConfigRegion
+from local.config_service import ConfigService
+from local.http_server import HttpServer
+from local.local_lambda import LocalLambda
+from local.moto_process import MotoProcess
+from local.recorder import Recorder
+from local.router import Router
+from local.strict_sts import StrictSts
+
+DEFAULT_ACCOUNT = "111122223333"
+DEFAULT_REGION = "eu-west-1"
+
+SECRET_ACCESS_KEY = "local"  # noqa: S105 - signatures are not verified
+"""Goes with any access key."""
+
+
+class LocalAws(Closing):
+    """Runs until it is closed; a context manager. Nothing of it listens beyond this machine.
+
+        with LocalAws() as aws:
+            aws.client("ec2").run_instances(ImageId="ami-0123456789abcdef0", MinCount=1, MaxCount=1)
+            aws.recorder.record_now()
+
+    `account` is the one whose Config records from the start and whose credentials `environment` gives; any other
+    account exists too, its access key being its number. `config` is the service object of AWS Config; set its `invoke`
+    to run functions (`deployment.Deployment` does), and use `recorder.RecorderThread` to record every few seconds.
+    `sts` decides AssumeRole, `functions` answers Lambda's Invoke.
+    """
+
+    def __init__(
+        self,
+        account: str = DEFAULT_ACCOUNT,
+        region: str = DEFAULT_REGION,
+        *,
+        config: ConfigService | None = None,
+        port: int = 0,
+        item_before_deletion: bool = True,
+    ) -> None:
+        self.account = account
+        self.region = region
+        self.config = config or ConfigService()
+        # One for all clients: each session reads the services' models anew.
+        self._session = boto3.Session()
+        with ExitStack() as started:
+            self._running = started
+            moto = started.enter_context(MotoProcess())
+            self.sts = StrictSts(self.config.credentials, moto.port)
+            self.functions = LocalLambda()
+            router = Router(self.config, self.sts, self.functions, moto.port)
+            self._server = started.enter_context(HttpServer(router.respond, port))
+            self.config_region: ConfigRegion = self.config.region(account, region)
+            self.config_region.start_recording()
+            self.recorder = Recorder(self.client("ec2"), self.config_region, item_before_deletion=item_before_deletion)
+            self._running = started.pop_all()
+
+    @property
+    def endpoint_url(self) -> str:
+        """The endpoint of every service."""
+        return self._server.url
+
+    def environment(self, account: str | None = None) -> dict[str, str]:
+        """What to export so that any AWS client talks to this AWS, as `account`."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": account or self.account,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+        }
+
+    def role_environment(self, role_arn: str) -> dict[str, str]:
+        """The same with credentials of the role, as a function gets those of its execution role."""
+        key, token = f"ASIA{secrets.token_hex(8).upper()}", secrets.token_hex(32)
+        self.config.credentials.register(key, role_arn.split(":")[4], token, role_arn=role_arn)
+        return self.environment() | {"AWS_ACCESS_KEY_ID": key, "AWS_SESSION_TOKEN": token}
+
+    def client(self, service: str, account: str | None = None, region: str | None = None) -> Any:  # noqa: ANN401 - boto3 makes it
+        """A boto3 client of any service here; it is closed together with this."""
+        make: Callable[..., Any] = self._session.client
+        client = make(
+            service,
+            region_name=region or self.region,
+            aws_access_key_id=account or self.account,
+            aws_secret_access_key=SECRET_ACCESS_KEY,
+            endpoint_url=self.endpoint_url,
+            config=Config(retries={"mode": "standard"}),
+        )
+        self._running.callback(client.close)
+        return client
+
+    def close(self) -> None:
+        """Stop everything and wait until it has stopped."""
+        self._running.close()
