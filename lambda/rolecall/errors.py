@@ -4,7 +4,8 @@
     ├── InvalidInput              a field of something given to us is not what it must be
     │   ├── InvalidEvent          the event that invoked the function
     │   ├── InvalidItem           a configuration item: it cannot be judged, so it gets no verdict
-    │   └── InvalidParameter      a rule parameter
+    │   ├── InvalidParameter      a rule parameter
+    │   └── InvalidRecord         an evaluation record, as a consumer of them received it
     ├── IncompleteRun             a run that reported all it could, but met items it could not judge or report
     └── AwsError                  AWS refused, failed or did not answer
         ├── ServiceError          one API call failed after its retries
@@ -62,6 +63,10 @@ class InvalidItem(InvalidInput):
         super().__init__(f"{resource}: {field}" if resource else field, value, allowed)
         self.field = field
         self.resource = resource
+
+
+class InvalidRecord(InvalidInput):
+    """An evaluation record cannot be read: no retry mends it."""
 
 
 class IncompleteRun(RolecallError):
