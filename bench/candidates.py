@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import population
-from infra.package import FUNCTION_PYTHON, build_package, find_interpreter
+from infra.package import FUNCTION_PYTHON, RULE, build_package, find_interpreter
 from infra.package.bytecode import compile_package
 from infra.package.vendor import vendor
 from local.interpreter import Interpreter, interpreter_for
@@ -59,7 +59,7 @@ class Candidates:
 
 def candidates(say: Callable[[str], None]) -> Candidates:
     """Build or find them; the yardsticks come from the package index once. Raises PackageError, NoInterpreter."""
-    package = build_package()
+    package = build_package(RULE)
     say("yardsticks: the untrimmed SDK and rdklib")
     yardsticks = _yardsticks()
     variables = {"POWERTOOLS_SERVICE_NAME": population.RULE_NAME, "POWERTOOLS_METRICS_NAMESPACE": "Rolecall"}

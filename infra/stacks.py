@@ -16,6 +16,7 @@ from infra.member_roles import ManagementRole, MemberRoles
 from infra.metrics import RuleMetrics
 from infra.organization_settings import OrganizationSettings
 from infra.pack import AccountPack, OrganizationPack
+from infra.package import RULE, Contents
 from infra.rule import ConfigRule
 from infra.settings import Settings
 from infra.topic import alarm_topic
@@ -23,12 +24,12 @@ from infra.topic import alarm_topic
 _SUBJECT = "every EC2 instance carries an IAM instance profile, or a documented reason not to"
 
 
-def add_stacks(app: App, settings: Settings, code: Callable[[], lambda_.Code]) -> None:
-    """Add to `app` the stacks of the mode that `settings` are for. `code` makes the package for one stack."""
+def add_stacks(app: App, settings: Settings, code: Callable[[Contents], lambda_.Code]) -> None:
+    """Add to `app` the stacks of the mode that `settings` are for. `code` makes a package for one stack."""
     if isinstance(settings, OrganizationSettings):
         _add_organization(app, settings, code)
     else:
-        AccountStack(app, settings=settings, code=code())
+        AccountStack(app, settings=settings, code=code(RULE))
 
 
 class AccountStack(Stack):
@@ -102,7 +103,7 @@ class RuleStack(OrganizationStack):
         _watch(self, settings, function)
 
 
-def _add_organization(app: App, settings: OrganizationSettings, code: Callable[[], lambda_.Code]) -> None:
+def _add_organization(app: App, settings: OrganizationSettings, code: Callable[[Contents], lambda_.Code]) -> None:
     """The order of deployment is that of the stacks' dependencies: whatever a function needs is there before a rule."""
     home = OrganizationStack(
         app,
@@ -143,7 +144,7 @@ def _add_organization(app: App, settings: OrganizationSettings, code: Callable[[
         )
         Guardrail(guardrail, "Guardrail", settings=settings)
     for region in settings.regions:
-        rule = RuleStack(app, settings=settings, region=region, code=code())
+        rule = RuleStack(app, settings=settings, region=region, code=code(RULE))
         for stack in before_rules:
             rule.add_stack_dependency(stack)
 

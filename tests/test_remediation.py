@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.package.build import PROJECT
+from infra.package.contents import PROJECT
 from tests import aws_commands
 
 DOCUMENT = (PROJECT / "docs/remediation.md").read_text(encoding="utf-8")

@@ -1,16 +1,28 @@
-"""The deployment package: what Lambda unpacks into /var/task, built without Docker.
+"""The deployment packages: what Lambda unpacks into /var/task, built without Docker.
 
+    contents   what goes into each: handlers and all they import, services, dependencies
     vendor     the pinned dependencies, pure-Python wheels only
     trim       leaves out what no function uses
     bytecode   compiles for the function's own Python version
     build      puts them together with our sources, and caches the result
     asset      the package as the CDK takes it
 
-`python -m infra.package` builds it and prints its size.
+`python -m infra.package` builds all of them and prints their sizes.
 """
 
 from infra.package.build import DEFAULT_OUTPUT, Package, build_package
 from infra.package.bytecode import FUNCTION_PYTHON, find_interpreter
+from infra.package.contents import PACKAGES, RULE, Contents
 from infra.package.errors import PackageError
 
-__all__ = ["DEFAULT_OUTPUT", "FUNCTION_PYTHON", "Package", "PackageError", "build_package", "find_interpreter"]
+__all__ = [
+    "DEFAULT_OUTPUT",
+    "FUNCTION_PYTHON",
+    "PACKAGES",
+    "RULE",
+    "Contents",
+    "Package",
+    "PackageError",
+    "build_package",
+    "find_interpreter",
+]

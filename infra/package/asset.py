@@ -3,12 +3,13 @@
 from aws_cdk import aws_lambda
 
 from infra.package.build import build_package
+from infra.package.contents import Contents
 
 
-def packaged_code() -> aws_lambda.AssetCode:
-    """The code of every function, built when it is not there already. Raises PackageError.
+def packaged_code(contents: Contents) -> aws_lambda.AssetCode:
+    """The code of the functions that a package is for, built when it is not there already. Raises PackageError.
 
     The asset's hash comes from the package's inputs, so that a template is the same on every machine.
     """
-    package = build_package()
+    package = build_package(contents)
     return aws_lambda.Code.from_asset(str(package.path), asset_hash=package.key)

@@ -25,25 +25,11 @@ from infra.package.bytecode import (
     compile_package,
     find_interpreter,
 )
+from infra.package.contents import PROJECT, SOURCE_ROOT, Contents
 from infra.package.trim import trim
 from infra.package.vendor import vendor
 
-PROJECT = Path(__file__).resolve().parents[2]
-SOURCES = PROJECT / "lambda" / "rolecall"
-LOCK = PROJECT / "lambda" / "requirements.txt"
 DEFAULT_OUTPUT = PROJECT / "build" / "package"
-
-COMMAND_LINE_ONLY = (
-    Path("cli"),
-    Path("__main__.py"),
-    Path("aws/live.py"),
-    Path("aws/dead_letters.py"),
-    Path("aws/preflight.py"),
-    Path("recording.py"),
-)
-"""Files and folders of lambda/rolecall that serve the command line alone, and stay out of the package."""
-
-_NEVER_PACKAGED = ("__pycache__", "*.pyc", ".*", "*~", "*.in", "tests")
 
 _SLOW = (
     f"WARNING: no Python {FUNCTION_PYTHON} found, so the deployment package carries no byte code and every cold start "
@@ -79,8 +65,10 @@ class Package:
         return len(archive.getvalue())
 
 
-def build_package(output: Path = DEFAULT_OUTPUT, *, search: Callable[[], Path | None] = find_interpreter) -> Package:
-    """Build the package into a folder of its own below `output`, or take the one that is there already.
+def build_package(
+    contents: Contents, output: Path = DEFAULT_OUTPUT, *, search: Callable[[], Path | None] = find_interpreter
+) -> Package:
+    """Build a package into a folder of its own below `output`, or take the one that is there already.
 
     `search` finds the interpreter to compile with; without one the package goes without byte code, and stderr says so.
     Safe to call from several processes at once. Raises PackageError.
@@ -88,26 +76,27 @@ def build_package(output: Path = DEFAULT_OUTPUT, *, search: Callable[[], Path | 
     interpreter = search()
     if interpreter is None:
         _say(_SLOW)
-    sources = _contents(SOURCES, (file for file in _files(SOURCES) if _belongs(file.relative_to(SOURCES))))
-    dependencies_key = _digest("dependencies", _contents(PROJECT, [LOCK, *Path(__file__).parent.glob("*.py")]))
+    sources = _read(SOURCE_ROOT, contents.sources())
+    kept = f"dependencies {' '.join(contents.services)} and {' '.join(contents.utilities)}"
+    dependencies_key = _digest(kept, _read(PROJECT, [contents.lock, *Path(__file__).parent.glob("*.py")]))
     key = _digest(f"{dependencies_key} {BYTE_CODE_TAG if interpreter else 'no byte code'}", sources)
 
     def build_dependencies(folder: Path) -> None:
-        _say("fetching the deployment package's dependencies ...")
-        vendor(LOCK, folder)
-        trim(folder)
+        _say(f"fetching the dependencies of the deployment package {contents.name} ...")
+        vendor(contents.lock, folder)
+        trim(folder, services=contents.services, utilities=contents.utilities)
 
     def build_whole(folder: Path) -> None:
         started = time.monotonic()
         dependencies = _cached(output, dependencies_key, build_dependencies)
         shutil.copytree(dependencies, folder, dirs_exist_ok=True)
         for name, content in sources.items():
-            packaged = folder / SOURCES.name / name
+            packaged = folder / name
             packaged.parent.mkdir(parents=True, exist_ok=True)
             packaged.write_bytes(content)
         if interpreter:
             compile_package(interpreter, folder)
-        _say(f"built the deployment package in {time.monotonic() - started:.1f} s")
+        _say(f"built the deployment package {contents.name} in {time.monotonic() - started:.1f} s")
 
     if not (output / key).is_dir():
         with _exclusively(output):
@@ -116,17 +105,11 @@ def build_package(output: Path = DEFAULT_OUTPUT, *, search: Callable[[], Path | 
     return Package(output / key, key, byte_code=interpreter is not None)
 
 
-def _belongs(file: Path) -> bool:
-    if any(left_out in (file, *file.parents) for left_out in COMMAND_LINE_ONLY):
-        return False
-    return not any(Path(part).match(pattern) for part in file.parts for pattern in _NEVER_PACKAGED)
-
-
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _contents(base: Path, files: Iterable[Path]) -> dict[Path, bytes]:
+def _read(base: Path, files: Iterable[Path]) -> dict[Path, bytes]:
     """Files by their path below `base`, in a fixed order. Read once: an edit while we build changes nothing."""
     return {file.relative_to(base): file.read_bytes() for file in sorted(files)}
 

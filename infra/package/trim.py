@@ -14,12 +14,6 @@ from typing import Any
 
 from infra.package.errors import PackageError
 
-SERVICES = ("config", "events", "sts")
-"""The services that the functions call, as boto3 names them. Extend it with every new client."""
-
-POWERTOOLS_UTILITIES = ("jmespath_utils", "typing")
-"""The subpackages of aws_lambda_powertools.utilities in use; the Logger needs these two."""
-
 UNUSED = (
     "bin",  # jmespath's command; its first line names this machine's interpreter
     "boto3/data",  # resources (boto3.resource)
@@ -34,25 +28,25 @@ UNUSED = (
 _KEPT_METADATA = ("METADATA", "LICENSE*", "NOTICE*", "licenses")
 
 
-def trim(root: Path) -> None:
-    """Trim the dependencies unpacked in `root`.
+def trim(root: Path, *, services: Collection[str], utilities: Collection[str]) -> None:
+    """Trim the dependencies unpacked in `root`: of botocore's services and Powertools' utilities, these stay.
 
     Raises PackageError when something named here is not there: the lists have to follow the lock.
     """
     for name in UNUSED:
         _remove(_existing(root / name))
-    _trim_powertools(_existing(root / "aws_lambda_powertools/utilities"))
+    _trim_powertools(_existing(root / "aws_lambda_powertools/utilities"), utilities)
     for dist_info in root.glob("*.dist-info"):
         kept = {file for pattern in _KEPT_METADATA for file in dist_info.glob(pattern)}
         _remove_others(dist_info, kept)
-    trim_botocore(_existing(root / "botocore/data"))
+    trim_botocore(_existing(root / "botocore/data"), services)
 
 
-def _trim_powertools(utilities: Path) -> None:
-    _remove_others(utilities, {_existing(utilities / name) for name in ("__init__.py", *POWERTOOLS_UTILITIES)})
+def _trim_powertools(folder: Path, utilities: Collection[str]) -> None:
+    _remove_others(folder, {_existing(folder / name) for name in ("__init__.py", *utilities)})
 
 
-def trim_botocore(models: Path, services: Collection[str] = SERVICES) -> None:
+def trim_botocore(models: Path, services: Collection[str]) -> None:
     """Keep of botocore's data folder what the clients of `services` read, for every partition."""
     endpoint_prefixes = {_trim_service(_existing(models / service)) for service in services}
     folders = {path for path in models.iterdir() if path.is_dir()}

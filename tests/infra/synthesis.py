@@ -56,7 +56,7 @@ def synthesized(overrides: str) -> Path:
     (code / "code.py").write_text("", encoding="utf-8")
     settings = context() | json.loads(overrides)
     app = App(context=settings, outdir=str(folder / "cdk.out"))
-    add_stacks(app, read_settings(settings), lambda: aws_lambda.Code.from_asset(str(code)))
+    add_stacks(app, read_settings(settings), lambda _: aws_lambda.Code.from_asset(str(code)))
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
     return folder / "cdk.out"

@@ -17,10 +17,21 @@ import boto3
 import pytest
 from aws_cdk import App, Stack, aws_lambda
 
-from infra.package import FUNCTION_PYTHON, Package, PackageError, __main__, build_package, find_interpreter, trim
+from infra.package import (
+    FUNCTION_PYTHON,
+    PACKAGES,
+    RULE,
+    Contents,
+    Package,
+    PackageError,
+    __main__,
+    build_package,
+    find_interpreter,
+    trim,
+)
 from infra.package.asset import packaged_code
-from infra.package.build import PROJECT
 from infra.package.bytecode import candidates, first_working
+from infra.package.contents import PROJECT
 from infra.package.vendor import vendor
 
 UNTRIMMED = Path(boto3.__file__).parents[1]
@@ -126,8 +137,8 @@ print(json.dumps(valid))
 
 @pytest.fixture(scope="session")
 def package() -> Package:
-    """The package that a deployment from this checkout uploads."""
-    return build_package()
+    """The rule's package, as a deployment from this checkout uploads it."""
+    return build_package(RULE)
 
 
 @dataclass(frozen=True)
@@ -138,7 +149,7 @@ class Checkout:
 
     def start(self) -> subprocess.Popen[str]:
         """Start building as another user with another umask would."""
-        command = [sys.executable, "-m", "infra.package", "--output", "packages"]
+        command = [sys.executable, "-m", "infra.package", "--output", "packages", RULE.name]
         return subprocess.Popen(command, cwd=self.root, umask=0o077, stdout=-1, stderr=-1, text=True)  # noqa: S603 -- our own command
 
     def package(self) -> Path:
@@ -185,10 +196,10 @@ def _fingerprint(root: Path) -> dict[str, tuple[str, int, float]]:
     }
 
 
-@pytest.mark.parametrize("service", trim.SERVICES)
-def test_a_trimmed_service_is_what_it_was(service: str, package: Package) -> None:
+@pytest.mark.parametrize(("contents", "service"), [(each, name) for each in PACKAGES for name in each.services])
+def test_a_trimmed_service_is_what_it_was(contents: Contents, service: str) -> None:
     """Endpoints in every partition, operations, paginators and waiters: as in untrimmed botocore."""
-    described = _run(package.path, DESCRIBE, service, CALLS[service])
+    described = _run(build_package(contents).path, DESCRIBE, service, CALLS[service])
 
     assert described == _run(UNTRIMMED, DESCRIBE, service, CALLS[service])
     assert sum(bool(names) for names in described["regions"].values()) >= 3
@@ -212,7 +223,7 @@ def test_any_service_can_be_kept(tmp_path: Path) -> None:
 def test_trimming_follows_the_lock(tmp_path: Path) -> None:
     """A name in the lists that a new release does not bring any more is an error, not a silent nothing."""
     with pytest.raises(PackageError, match=r"trim\.py names .*/bin, which the pinned dependencies do not bring"):
-        trim.trim(tmp_path)
+        trim.trim(tmp_path, services=RULE.services, utilities=RULE.utilities)
 
 
 def test_our_modules_need_nothing_but_the_package(package: Package) -> None:
@@ -289,7 +300,7 @@ def test_without_such_a_python_it_is_built_without_byte_code(
     package: Package, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A package of its own, with a warning that says what it costs and what to install."""
-    plain = build_package(search=lambda: None)
+    plain = build_package(RULE, search=lambda: None)
 
     warning = capsys.readouterr().err
     assert "WARNING: no Python 3.13 found" in warning
@@ -308,7 +319,7 @@ def test_the_cdk_uploads_just_this_package(package: Package, tmp_path: Path) -> 
     stack = Stack(app, "stack")
     python = aws_lambda.Runtime(f"python{FUNCTION_PYTHON}", aws_lambda.RuntimeFamily.PYTHON)
     aws_lambda.Function(
-        stack, "function", runtime=python, handler="rolecall.handlers.rule.handler", code=packaged_code()
+        stack, "function", runtime=python, handler="rolecall.handlers.rule.handler", code=packaged_code(RULE)
     )
 
     app.synth()
@@ -325,7 +336,7 @@ def test_the_cdk_uploads_just_this_package(package: Package, tmp_path: Path) -> 
 
 def test_the_command_reports_the_package(package: Package, capsys: pytest.CaptureFixture[str]) -> None:
     """`python -m infra.package` names the folder and the sizes."""
-    assert __main__.main([]) == 0
+    assert __main__.main([RULE.name]) == 0
 
     report = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert report["package"] == str(package.path)
@@ -340,7 +351,7 @@ def test_the_command_says_why_it_cannot_build(tmp_path: Path, capsys: pytest.Cap
     assert __main__.main(["--output", str(tmp_path / "file")]) == 1
 
     *_, last = capsys.readouterr().err.splitlines()
-    assert re.fullmatch(r"rolecall: cannot build the deployment package: .*File exists: '.*/file'", last)
+    assert re.fullmatch(r"rolecall: cannot build the deployment package rule: .*File exists: '.*/file'", last)
 
 
 def _interpreter_that_says(folder: Path, shell: str) -> Path:

@@ -56,7 +56,7 @@ def test_a_finding_of_cdk_nag_fails_synth(monkeypatch: pytest.MonkeyPatch) -> No
             aws_s3.Bucket(self, "Bucket")
 
     monkeypatch.setattr(stacks, "AccountStack", CarelessStack)
-    monkeypatch.setattr(app, "packaged_code", lambda: aws_lambda.Code.from_asset(str(Path(__file__).parent)))
+    monkeypatch.setattr(app, "packaged_code", lambda _: aws_lambda.Code.from_asset(str(Path(__file__).parent)))
     with pytest.raises(RuntimeError, match="ValidationFailed") as failed:
         app.main()
     report = json.loads(Path(str(failed.value).rpartition("found in: ")[2].split()[0]).read_text())
