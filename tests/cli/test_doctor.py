@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -600,14 +599,10 @@ def test_the_installed_command_asks_many_regions_at_once() -> None:
             "doctor",
             *(part for name in regions for part in ("--region", name)),
         ]
-        started = time.monotonic()
         done = subprocess.run(  # noqa: S603 - this interpreter, our own module
             command, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
-        took = time.monotonic() - started
-        calls = len(stand_in.calls)
     assert done.stderr == ""
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "97 checks in mode account: 97 ok."
     assert stand_in.most_at_once > 1
-    assert took < calls * 0.05 + 15
