@@ -21,7 +21,7 @@ SYNTHESIZED := app.py cdk.json $(shell find infra lambda -name '*.py' -o -name '
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(READY) $(DEMO)/manifest.json  ## a dozen EC2 instances judged by the real function, without AWS
+demo: $(READY) $(DEMO)/manifest.json  ## a dozen EC2 instances judged by the real functions, without AWS; their findings
 	@python -m local.demo $(DEMO)
 
 demo-org: $(READY) $(DEMO_ORG)/manifest.json  ## the same for an organization: one function, several member accounts
@@ -76,7 +76,8 @@ $(LOCAL)/manifest.json: $(SYNTHESIZED) $(NODE_READY)
 
 $(DEMO)/manifest.json: $(SYNTHESIZED) $(NODE_READY)
 	@echo "Synthesizing the stack" >&2
-	@$(CDK) synth --quiet --output $(DEMO) --context 'ruleParameters=$(DEMO_PARAMETERS)'
+	@$(CDK) synth --quiet --output $(DEMO) --context environment=security-hub \
+		--context 'ruleParameters=$(DEMO_PARAMETERS)' Rolecall
 
 $(DEMO_ORG)/manifest.json: $(SYNTHESIZED) $(NODE_READY)
 	@echo "Synthesizing the stacks" >&2

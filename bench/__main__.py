@@ -15,6 +15,7 @@ from bench.clocked import FunctionFailed
 from bench.endpoint import Endpoint, WrongAnswer
 from bench.estimate import Assumptions
 from bench.figures import Part
+from bench.findings import measure_findings
 from bench.function import measure_function
 from bench.memory import measure_memory
 from bench.organization import measure_organization
@@ -33,6 +34,7 @@ class Chosen(StrEnum):
     ORGANIZATION = "organization"
     SNAPSHOT = "snapshot"
     MEMORY = "memory"
+    FINDINGS = "findings"
 
 
 def bench(  # noqa: PLR0913 - one argument for each option
@@ -43,7 +45,7 @@ def bench(  # noqa: PLR0913 - one argument for each option
     rounds: Annotated[int, typer.Option(min=2, help="Cold starts of each candidate.")] = 20,
     events: Annotated[int, typer.Option(min=20, help="Warm events of each candidate.")] = 400,
     runs: Annotated[int, typer.Option(min=1, help="Scheduled runs, memory environments and snapshot runs.")] = 3,
-    items: Annotated[int, typer.Option(min=1000, help="Instances in the snapshot.")] = 100_000,
+    items: Annotated[int, typer.Option(min=1000, help="Instances in the snapshot, and records of findings.")] = 100_000,
     assume: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,7 +107,7 @@ def _measured(  # noqa: PLR0913 - one argument for each option
     assumptions: Assumptions,
     facts: dict[str, str],
 ) -> Iterator[Part]:
-    if set(chosen) - {Chosen.SNAPSHOT}:
+    if set(chosen) - {Chosen.SNAPSHOT, Chosen.FINDINGS}:
         built = candidates(progress.say)
         facts["function's python"] = built.interpreter.description
         with Endpoint(FOLDER / "tls") as endpoint:
@@ -119,6 +121,8 @@ def _measured(  # noqa: PLR0913 - one argument for each option
                 yield measure_memory(built, endpoint, progress, rounds=runs)
     if Chosen.SNAPSHOT in chosen:
         yield from measure_snapshot(progress, items=items, rounds=runs)
+    if Chosen.FINDINGS in chosen:
+        yield measure_findings(progress, records=items)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,15 @@
 import json
 import re
 from dataclasses import dataclass
-from typing import TypeVar
 
-from aws_cdk import Acknowledgment, Aws, CfnResource, Duration, RemovalPolicy, Stack, Validations
+from aws_cdk import Acknowledgment, Aws, Duration, Stack, Validations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.function_parts import dead_letter_queue, function_logs, may_log, python_function, resource_of
 from infra.metrics import NAMESPACE
 from infra.settings import Settings
-
-ResourceT = TypeVar("ResourceT", bound=CfnResource)
 
 HANDLER = "rolecall.handlers.rule.handler"
 
@@ -27,9 +23,6 @@ RETRY_ATTEMPTS = 2
 
 MAX_EVENT_AGE_HOURS = 6
 """Likewise."""
-
-DEAD_LETTER_DAYS = 14
-"""SQS's maximum."""
 
 CONFIG_ACTIONS = ("config:GetResourceConfigHistory", "config:PutEvaluations", "config:SelectResourceConfig")
 """Read an instance's newest item, report, list instances. None of them has a resource type in IAM."""
@@ -53,89 +46,54 @@ class OrganizationRole:
 class RuleFunction(Construct):
     """Answers AWS Config's invocations with evaluations. `code` holds the deployment package.
 
+    `bus` is the event bus of the own account and region, by its name, or any by its ARN; None: no records are sent.
     With `shared`, the function runs under a role that is there already, and adds to it what is its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it is for, what it runs, where it reports
         self,
         scope: Construct,
         construct_id: str,
         *,
         settings: Settings,
         code: lambda_.Code,
+        bus: str | None = None,
         shared: OrganizationRole | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.dead_letters = self._queue()
-        self.log_group = self._log_group(settings)
+        # Lambda puts there the event as Config sent it, result token included.
+        self.dead_letters = dead_letter_queue(self, "DeadLetters", "a function's")
+        self.log_group = function_logs(self, settings)
         environment = {"POWERTOOLS_SERVICE_NAME": settings.rule_name, "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE}
-        bus = shared.bus_arn if shared else settings.event_bus
+        bus = shared.bus_arn if shared else bus
         if bus:
             environment["ROLECALL_EVENT_BUS"] = bus
         if shared:
             environment["ROLECALL_REPORTER_ROLE"] = shared.reporter_role_name
             # Any account of the organization can point a rule of its own at the function: others are refused.
             environment["ROLECALL_RULE_PARAMETERS"] = json.dumps(settings.rule_parameters.changed(), sort_keys=True)
-        self.function = lambda_.Function(
+        self.function = python_function(
             self,
-            "Function",
-            description=f"AWS Config rule {settings.rule_name}: instance profile, or a documented reason not to",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
+            LOGICAL_ID,
+            settings=settings,
             handler=HANDLER,
+            description=f"AWS Config rule {settings.rule_name}: instance profile, or a documented reason not to",
             code=code,
             environment=environment,
-            role=self._shared_role(shared) if shared else self._execution_role(settings),
-            memory_size=settings.memory_mb,
-            timeout=Duration.seconds(settings.timeout_seconds),
-            reserved_concurrent_executions=settings.reserved_concurrency,
-            logging_format=lambda_.LoggingFormat.JSON,
-            application_log_level_v2=lambda_.ApplicationLogLevel[settings.log_level],
+            role=self._shared_role(shared) if shared else self._execution_role(settings, bus),
+            memory_mb=settings.memory_mb,
+            timeout_seconds=settings.timeout_seconds,
             log_group=self.log_group,
-            dead_letter_queue=self.dead_letters,
+            dead_letters=self.dead_letters,
             retry_attempts=RETRY_ATTEMPTS,
             max_event_age=Duration.hours(MAX_EVENT_AGE_HOURS),
+            reserved_concurrency=settings.reserved_concurrency,
         )
-        resource = _resource(self.function, lambda_.CfnFunction)
-        resource.override_logical_id(LOGICAL_ID)
         if shared:
             # Lambda refuses a function whose role may not send to its dead-letter queue.
-            resource.node.add_dependency(self._own_permissions(shared))
-        # cfn-lint: the CDK lists the role under DependsOn, which Role already implies.
-        resource.add_metadata("cfn-lint", {"config": {"ignore_checks": ["W3005"]}})
-        Validations.of(self.function).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-L1",
-                reason="Python 3.13 on purpose: the package carries byte code, so an interpreter of the function's own "
-                "version must be at hand wherever it is built.",
-            )
-        )
+            resource_of(self.function, lambda_.CfnFunction).node.add_dependency(self._own_permissions(shared))
 
-    def _log_group(self, settings: Settings) -> logs.LogGroup:
-        # What the rule decided stays readable when the stack is gone.
-        group = logs.LogGroup(self, "Logs", removal_policy=RemovalPolicy.RETAIN)
-        # The construct itself takes named periods only.
-        _resource(group, logs.CfnLogGroup).retention_in_days = settings.log_retention_days
-        return group
-
-    def _queue(self) -> sqs.Queue:
-        """Where Lambda puts an event that it gave up on: the event as Config sent it, result token included."""
-        queue = sqs.Queue(
-            self,
-            "DeadLetters",
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=Duration.days(DEAD_LETTER_DAYS),
-        )
-        Validations.of(queue).acknowledge(
-            Acknowledgment(
-                id="AwsSolutions-SQS3",
-                reason="It is a dead-letter queue itself: a function's, which the check does not see.",
-            )
-        )
-        return queue
-
-    def _execution_role(self, settings: Settings) -> iam.Role:
+    def _execution_role(self, settings: Settings, bus: str | None) -> iam.Role:
         role = iam.Role(
             self,
             "Role",
@@ -144,18 +102,11 @@ class RuleFunction(Construct):
         )
         for statement in own_account_statements(Stack.of(self), Aws.REGION):
             role.add_to_policy(statement)
-        role.add_to_policy(self._may_log())
-        if settings.event_bus:
-            role.add_to_policy(
-                iam.PolicyStatement(actions=["events:PutEvents"], resources=[self._bus_arn(settings.event_bus)])
-            )
+        role.add_to_policy(may_log(self.log_group))
+        if bus:
+            role.add_to_policy(iam.PolicyStatement(actions=["events:PutEvents"], resources=[self._bus_arn(bus)]))
         acknowledge_wildcards(role, Stack.of(self), Aws.REGION)
         return role
-
-    def _may_log(self) -> iam.PolicyStatement:
-        return iam.PolicyStatement(
-            actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[self.log_group.log_group_arn]
-        )
 
     def _shared_role(self, shared: OrganizationRole) -> iam.IRole:
         return iam.Role.from_role_arn(self, "Role", shared.role_arn, mutable=False)
@@ -168,7 +119,7 @@ class RuleFunction(Construct):
             "RolePolicy",
             role_name=shared.role_name,
             policy_name=f"{LOGICAL_ID}-{Stack.of(self).region}",
-            policy_document=iam.PolicyDocument(statements=[self._may_log(), may_send]),
+            policy_document=iam.PolicyDocument(statements=[may_log(self.log_group), may_send]),
         )
 
     def _bus_arn(self, bus: str) -> str:
@@ -208,11 +159,3 @@ def acknowledge_wildcards(role: iam.Role, stack: Stack, region: str) -> None:
 
 def _rules_of_account(stack: Stack, region: str) -> str:
     return stack.format_arn(service="config", region=region, resource="config-rule", resource_name="*")
-
-
-def _resource(construct: Construct, kind: type[ResourceT]) -> ResourceT:
-    """The CloudFormation resource that `construct` stands for."""
-    resource = construct.node.default_child
-    if not isinstance(resource, kind):
-        raise TypeError(f"{construct.node.path} stands for {resource!r}, not for a {kind.__name__}")
-    return resource

@@ -6,6 +6,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.findings_function import Publishing
 from infra.function import OrganizationRole, acknowledge_wildcards, own_account_statements
 from infra.organization_settings import OrganizationSettings
 
@@ -35,14 +36,24 @@ def bus_name(settings: OrganizationSettings) -> str:
     return f"{settings.role_prefix}-evaluations"
 
 
-class EvaluationsBus(Construct):
-    """Takes the evaluation records of the functions of all regions. No other account may put events to it."""
+def publishing(settings: OrganizationSettings) -> Publishing:
+    """What lets the findings function into the accounts of the organization."""
+    return Publishing(
+        role_name=settings.findings_role_name,
+        publisher_role_name=settings.publisher_role_name,
+        publisher_role_arn=f"arn:{settings.partition}:iam::*:role/{settings.publisher_role_name}",
+        organization_id=settings.organization_id,
+    )
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: OrganizationSettings) -> None:
+
+class EvaluationsBus(Construct):
+    """Takes evaluation records, of the own account's functions alone: no other account may put events to it."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, name: str, description: str) -> None:
         super().__init__(scope, construct_id)
-        events.CfnEventBus(
-            self, "Bus", name=bus_name(settings), description="Evaluation records of rolecall, from all regions"
-        )
+        bus = events.CfnEventBus(self, "Bus", name=name, description=description)
+        self.name = bus.ref
+        """Whoever uses it is created after the bus."""
 
 
 class ExecutionRole(Construct):

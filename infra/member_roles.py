@@ -1,4 +1,4 @@
-"""The role that the rule's functions assume in every account that is judged."""
+"""The roles that the functions assume in every account that is judged."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from aws_cdk import aws_cloudformation as cloudformation
 from aws_cdk import cloudformation_include as include
 from constructs import Construct
 
+from infra.findings_function import IMPORT_ACTION
 from infra.function import CONFIG_ACTIONS, RULE_ACTIONS
 from infra.limits import STACK_SET
 from infra.organization_settings import OrganizationSettings
@@ -25,11 +26,19 @@ def template_parameters(settings: OrganizationSettings) -> dict[str, str]:
         "AuditAccountId": settings.audit_account_id,
         "ExecutionRoleName": settings.execution_role_name,
         "OrganizationId": settings.organization_id,
+        **publisher_parameters(settings),
     }
 
 
+def publisher_parameters(settings: OrganizationSettings) -> dict[str, str]:
+    """Those that are blank by default, and then no findings are published."""
+    if not settings.security_hub:
+        return {}
+    return {"PublisherRoleName": settings.publisher_role_name, "FindingsRoleName": settings.findings_role_name}
+
+
 class MemberRoles(Construct):
-    """A StackSet that gives the role to every account of the units, now and when it joins. IAM needs one region."""
+    """A StackSet that gives the roles to every account of the units, now and when it joins. IAM needs one region."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: OrganizationSettings) -> None:
         super().__init__(scope, construct_id)
@@ -44,7 +53,7 @@ class MemberRoles(Construct):
             self,
             "StackSet",
             stack_set_name=f"{settings.stack_name}-MemberRoles",
-            description="The role by which rolecall reports evaluations into each account",
+            description="The roles by which rolecall reports evaluations and findings into each account",
             permission_model="SERVICE_MANAGED",
             call_as="DELEGATED_ADMIN",
             auto_deployment=cloudformation.CfnStackSet.AutoDeploymentProperty(
@@ -71,13 +80,16 @@ class MemberRoles(Construct):
 
 
 class ManagementRole(Construct):
-    """The same role in the management account, which StackSets leave out."""
+    """The same roles in the management account, which StackSets leave out."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: OrganizationSettings) -> None:
         super().__init__(scope, construct_id)
-        included = include.CfnInclude(
-            self, "Template", template_file=str(TEMPLATE), parameters=template_parameters(settings)
-        )
+        publisher = publisher_parameters(settings)
+        given = {name: value for name, value in template_parameters(settings).items() if name not in publisher}
+        included = include.CfnInclude(self, "Template", template_file=str(TEMPLATE), parameters=given)
+        # Put in place of these, the values would make a condition that is always true or always false.
+        for name, value in publisher.items():
+            included.get_parameter(name).default = value
         rules = "arn:<AWS::Partition>:config:*:<AWS::AccountId>:config-rule/*"
         Validations.of(included.get_resource("Reporter")).acknowledge(
             Acknowledgment(
@@ -88,4 +100,11 @@ class ManagementRole(Construct):
                 id=f"AwsSolutions-IAM5[Resource::{rules}]",
                 reason=f"{', '.join(RULE_ACTIONS)}: which id Config gives to the pack's rule cannot be known.",
             ),
+        )
+        product = "arn:<AWS::Partition>:securityhub:*:<AWS::AccountId>:product/<AWS::AccountId>/default"
+        Validations.of(included.get_resource("Publisher")).acknowledge(
+            Acknowledgment(
+                id=f"AwsSolutions-IAM5[Resource::{product}]",
+                reason=f"{IMPORT_ACTION}: findings come from every region, and belong there.",
+            )
         )

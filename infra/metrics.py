@@ -8,20 +8,44 @@ from collections.abc import Iterator
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
+from rolecall.findings.identity import ComplianceStatus
 from rolecall.model import Reason
 
 NAMESPACE = "Rolecall"
 """The function's POWERTOOLS_METRICS_NAMESPACE."""
 
+FINDINGS_METRICS = ("FindingsSuperseded", "FindingsRetried", "FindingsGivenUp", "SecurityHubNotEnabled")
+"""Of the findings function: records that became no finding, by what became of them."""
+
 MINUTES = 5
 """Length of a period, unless a metric says otherwise."""
 
 
-class RuleMetrics:
-    """The metrics of the rule with this name, which is their dimension `service`."""
-
+class _Metrics:
     def __init__(self, rule_name: str) -> None:
         self._rule_name = rule_name
+
+    def _metric(
+        self,
+        name: str,
+        *,
+        statistic: str = "Sum",
+        label: str | None = None,
+        minutes: int = MINUTES,
+        dimensions: dict[str, str] | None = None,
+    ) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace=NAMESPACE,
+            metric_name=name,
+            dimensions_map={"service": self._rule_name, **(dimensions or {})},
+            statistic=statistic,
+            label=label,
+            period=Duration.minutes(minutes),
+        )
+
+
+class RuleMetrics(_Metrics):
+    """The metrics of the rule with this name, which is their dimension `service`."""
 
     def evaluations(self) -> Iterator[cloudwatch.Metric]:
         """Evaluations put, one metric for each reason code; the reason decides the compliance type."""
@@ -49,20 +73,15 @@ class RuleMetrics:
         """Invocations for an account whose role is not there, or does not let itself be assumed."""
         return self._metric("RoleNotAssumed")
 
-    def _metric(
-        self,
-        name: str,
-        *,
-        statistic: str = "Sum",
-        label: str | None = None,
-        minutes: int = MINUTES,
-        dimensions: dict[str, str] | None = None,
-    ) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace=NAMESPACE,
-            metric_name=name,
-            dimensions_map={"service": self._rule_name, **(dimensions or {})},
-            statistic=statistic,
-            label=label,
-            period=Duration.minutes(minutes),
-        )
+
+class FindingsMetrics(_Metrics):
+    """The metrics of the findings of the rule with this name; the same dimension."""
+
+    def imported(self) -> Iterator[cloudwatch.Metric]:
+        """Findings that Security Hub accepted, one metric for each compliance status."""
+        for status in ComplianceStatus:
+            yield self._metric("FindingsImported", dimensions={"Status": status.value}, label=status.value)
+
+    def others(self) -> Iterator[cloudwatch.Metric]:
+        """Records that became no finding, yet or at all."""
+        yield from map(self._metric, FINDINGS_METRICS)

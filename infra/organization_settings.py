@@ -119,7 +119,8 @@ class OrganizationSettings(Settings):
         Field(pattern=r"^[A-Za-z][A-Za-z0-9]{0,31}$"),
         Allowed("1 to 32 letters and digits, the first a letter"),
     ] = "rolecall"
-    """The roles are named after it: <prefix>-rule in the audit account, <prefix>-reporter in each other one."""
+    """The roles are named after it: <prefix>-rule in the audit account, <prefix>-reporter in each other one. For
+    findings there are also <prefix>-findings and <prefix>-publisher."""
 
     guardrail: Annotated[bool, Allowed("true or false")] = True
     """Whether to keep all but exemptionApproverRoles from exempting instances: a service control policy and a tag
@@ -230,6 +231,16 @@ class OrganizationSettings(Settings):
     def reporter_role_name(self) -> str:
         """The role in every other account that is judged."""
         return f"{self.role_prefix}-reporter"
+
+    @property
+    def findings_role_name(self) -> str:
+        """The role of the findings function, in the audit account."""
+        return f"{self.role_prefix}-findings"
+
+    @property
+    def publisher_role_name(self) -> str:
+        """The role by which findings get into every other account that is judged."""
+        return f"{self.role_prefix}-publisher"
 
     @property
     def pack_excludes(self) -> list[str]:

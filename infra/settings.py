@@ -25,11 +25,16 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from rolecall.errors import InvalidParameter, RolecallError, shown
+from rolecall.errors import InvalidParameter, InvalidSetting, RolecallError, shown
+from rolecall.findings.settings import FindingSettings, read_remediation_url, read_severities
+from rolecall.findings.severity import DEFAULT_SEVERITIES, Severity
 from rolecall.parameters import MAX_JSON_LENGTH, PARAMETERS, RuleParameters, parse_parameters
 
 RULE_NAME_MAX_LENGTH = 37
 """A conformance pack appends 27 characters to a rule's name, and GetComplianceDetailsByConfigRule takes 64."""
+
+MAX_STACK_NAME = 128
+"""CloudFormation's limit."""
 
 FREQUENCY_HOURS = {"One_Hour": 1, "Three_Hours": 3, "Six_Hours": 6, "Twelve_Hours": 12, "TwentyFour_Hours": 24}
 """Config's MaximumExecutionFrequency."""
@@ -119,6 +124,22 @@ def _rule_parameters(given: object) -> RuleParameters:
     return parameters
 
 
+def _finding_severities(given: object) -> dict[str, str]:
+    """Those that are no defaults."""
+    try:
+        read = read_severities(given, "setting findingSeverities")
+    except InvalidSetting as refused:
+        raise sentence(str(refused)) from None
+    return {reason.value: label.value for reason, label in read.items() if DEFAULT_SEVERITIES[reason] != label}
+
+
+def _remediation_url(given: object) -> str | None:
+    try:
+        return read_remediation_url(given, "setting remediationUrl")
+    except InvalidSetting as refused:
+        raise sentence(str(refused)) from None
+
+
 WholeNumber = Annotated[int, BeforeValidator(_no_boolean)]
 
 COMPANION_RULES = (
@@ -148,7 +169,7 @@ class Settings(BaseModel):
 
     stack_name: Annotated[
         str,
-        Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,127}$"),
+        Field(pattern=rf"^[A-Za-z][A-Za-z0-9-]{{0,{MAX_STACK_NAME - 1}}}$"),
         Allowed("1 to 128 letters, digits and hyphens, the first a letter"),
     ] = "Rolecall"
     """Name of the CloudFormation stack."""
@@ -176,21 +197,22 @@ class Settings(BaseModel):
     memory_mb: Annotated[
         WholeNumber, Field(ge=128, le=10_240), Allowed("a whole number of megabytes from 128 to 10240")
     ] = 512
-    """Memory of the function. Processor time comes in proportion: with 256 or less a cold start
-    takes several times as long."""
+    """Memory of the rule's function. Processor time comes in proportion: with 256 or less a cold start takes several
+    times as long."""
 
     timeout_seconds: Annotated[
         WholeNumber, Field(ge=60, le=900), Allowed("a whole number of seconds from 60 to 900")
     ] = 300
-    """How long one invocation may take. A change needs less than a second; a scheduled run pages through every
-    instance of the account and region. A sweep begins no page in the last 28 seconds, to report what it has found."""
+    """How long one invocation of the rule's function may take. A change needs less than a second; a scheduled run pages
+    through every instance of the account and region. A sweep begins no page in the last 28 seconds, to report what it
+    has found."""
 
     reserved_concurrency: Annotated[
         Annotated[WholeNumber, Field(ge=1, le=100_000)] | None,
         BeforeValidator(_none_for_blank),
         Allowed("a whole number of 1 or more, or nothing to reserve none"),
     ] = None
-    """Concurrent executions set aside for the function, which are its upper limit as well. None by default: they
+    """Concurrent executions set aside for the rule's function, which are its upper limit as well. None by default: they
     are taken from the account's own limit, of which Lambda keeps a part unreserved, so that in a new account, whose
     limit can be 10, a reservation fails the deployment. What exceeds the limit is retried for six hours."""
 
@@ -199,10 +221,10 @@ class Settings(BaseModel):
         AfterValidator(_retention),
         Allowed(f"one of {', '.join(map(str, sorted(_RETENTION_DAYS)))}"),
     ] = 365
-    """Days that the function's logs are kept."""
+    """Days that the logs of functions are kept."""
 
     log_level: Annotated[Literal["DEBUG", "INFO"], Allowed("DEBUG or INFO")] = "INFO"
-    """How much the function logs. Nothing above INFO: Lambda counts every line without a level as INFO, and so it
+    """How much functions log. Nothing above INFO: Lambda counts every line without a level as INFO, and so it
     would drop the metrics, which are log lines, and the errors that the runtime itself reports."""
 
     event_bus: Annotated[
@@ -243,6 +265,55 @@ class Settings(BaseModel):
     """AWS's own rules that the conformance pack holds as well; AWS Config bills their evaluations too. Those on IAM
     users are deployed in one region only."""
 
+    security_hub: Annotated[bool, Allowed("true or false")] = False
+    """Whether to keep a Security Hub finding for every instance that needs one. Security Hub must be on in every
+    account and region that is judged. In mode account the stack makes a bus of its own, unless eventBus names one."""
+
+    finding_severities: Annotated[
+        dict[str, str],
+        PlainValidator(_finding_severities),
+        Allowed(f"a JSON object of reasons ({', '.join(DEFAULT_SEVERITIES)}) and severities ({', '.join(Severity)})"),
+    ] = {}
+    """Severity of a finding by its reason, where it shall not be the default; docs/security-hub.md lists these."""
+
+    keep_passed_findings: Annotated[bool, Allowed("true or false")] = False
+    """Whether the finding of an instance that now has a role stays active as PASSED, instead of being archived."""
+
+    remediation_url: Annotated[
+        str | None, PlainValidator(_remediation_url), Allowed("an http:// or https:// address, or nothing")
+    ] = None
+    """The page that every finding names, such as one of your own. Nothing: AWS's page for the finding's reason."""
+
+    findings_concurrency: Annotated[
+        WholeNumber, Field(ge=2, le=1000), Allowed("a whole number from 2 to 1000, Lambda's limits")
+    ] = 2
+    """How many findings functions may run at once. Security Hub takes 10 calls a second in an account and region, of up
+    to 100 findings each, so more helps only where many accounts change at the same time."""
+
+    suppress_native_findings: Annotated[bool, Allowed("true or false")] = False
+    """Whether an automation rule of Security Hub suppresses the findings that AWS Config itself sends for the rule;
+    docs/security-hub.md says when there are any. Those of every rule whose name begins like ruleName are meant."""
+
+    insights: Annotated[bool, Allowed("true or false")] = True
+    """Whether to create insights beside the findings: failing by account, failing by region, exempt by account."""
+
+    @model_validator(mode="after")
+    def _findings_hang_together(self) -> Self:
+        if self.suppress_native_findings and not self.security_hub:
+            allowed = "false unless securityHub is true, or no finding at all would be left"
+            raise sentence(refusal("suppressNativeFindings", self.suppress_native_findings, allowed))
+        longest = MAX_STACK_NAME - len("-SecurityHub")
+        if self.security_hub and len(self.stack_name) > longest:
+            allowed = f"at most {longest} characters while securityHub is true, for the name of a second stack"
+            raise sentence(refusal("stackName", self.stack_name, allowed))
+        if self.security_hub and (self.event_bus or "").startswith("arn:"):
+            allowed = (
+                "while securityHub is true, the name of a bus of the stack's own account and region, or nothing for a "
+                "bus of the stack: a rule on a bus of elsewhere cannot be created from here"
+            )
+            raise sentence(refusal("eventBus", self.event_bus, allowed))
+        return self
+
     @model_validator(mode="after")
     def _companions_need_a_pack(self) -> Self:
         if self.companion_rules and not (self.conformance_pack or self.mode != "account"):
@@ -256,6 +327,15 @@ class Settings(BaseModel):
             allowed = f"an e-mail address only while alarmTopic is create, and it is {shown(self.alarm_topic)}"
             raise sentence(refusal("alarmEmail", self.alarm_email, allowed))
         return self
+
+    @property
+    def findings(self) -> FindingSettings:
+        """What the findings function reads from its environment."""
+        return FindingSettings(
+            severities=read_severities(self.finding_severities, "findingSeverities"),
+            keep_passed=self.keep_passed_findings,
+            remediation_url=self.remediation_url,
+        )
 
     @property
     def schedule_hours(self) -> int:

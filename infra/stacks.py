@@ -3,24 +3,29 @@
 from collections.abc import Callable
 
 from aws_cdk import App, CfnOutput, Environment, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.dashboard import RuleDashboard
+from infra.findings import Findings
+from infra.findings_alarms import FindingsDashboard
 from infra.function import RuleFunction
 from infra.guardrail import Guardrail
-from infra.home import Aggregator, EvaluationsBus, ExecutionRole, shared_role
+from infra.home import Aggregator, EvaluationsBus, ExecutionRole, bus_name, publishing, shared_role
 from infra.invocation import OrganizationInvocation
 from infra.member_roles import ManagementRole, MemberRoles
 from infra.metrics import RuleMetrics
 from infra.organization_settings import OrganizationSettings
 from infra.pack import AccountPack, OrganizationPack
-from infra.package import RULE, Contents
+from infra.package import FINDINGS, RULE, Contents
 from infra.rule import ConfigRule
+from infra.security_hub import Insights, NativeFindingsSuppressed
 from infra.settings import Settings
 from infra.topic import alarm_topic
 
+_SECURITY_HUB = "what Security Hub is told about findings of AWS Config, and its insights"
 _SUBJECT = "every EC2 instance carries an IAM instance profile, or a documented reason not to"
 
 
@@ -29,16 +34,25 @@ def add_stacks(app: App, settings: Settings, code: Callable[[Contents], lambda_.
     if isinstance(settings, OrganizationSettings):
         _add_organization(app, settings, code)
     else:
-        AccountStack(app, settings=settings, code=code(RULE))
+        AccountStack(app, settings=settings, code=code)
+        if _has_security_hub_stack(settings):
+            # Of its own: Security Hub has to be on before, and where findings are aggregated it may be elsewhere.
+            hub = Stack(
+                app,
+                f"{settings.stack_name}-SecurityHub",
+                description=f"rolecall: {_SECURITY_HUB}",
+                analytics_reporting=False,
+            )
+            _tell_security_hub(hub, settings)
 
 
 class AccountStack(Stack):
     """Rolecall for one account and region, whichever they are: the stack is synthesized without knowing them.
 
-    `code` holds the function's deployment package.
+    `code` makes a deployment package.
     """
 
-    def __init__(self, scope: Construct, *, settings: Settings, code: lambda_.Code) -> None:
+    def __init__(self, scope: Construct, *, settings: Settings, code: Callable[[Contents], lambda_.Code]) -> None:
         super().__init__(
             scope,
             settings.stack_name,
@@ -46,12 +60,24 @@ class AccountStack(Stack):
             # Its resource would only tell AWS which CDK was used.
             analytics_reporting=False,
         )
-        function = RuleFunction(self, "RuleFunction", settings=settings, code=code)
-        if settings.conformance_pack:
+        bus, findings = settings.event_bus, None
+        if settings.security_hub:
+            bus = bus or self._own_bus(settings)
+            findings = Findings(self, "Findings", settings=settings, code=code(FINDINGS), bus=bus)
+        function = RuleFunction(self, "RuleFunction", settings=settings, code=code(RULE), bus=bus)
+        rule: Construct = (
             AccountPack(self, "ConformancePack", settings=settings, function=function.function)
-        else:
-            ConfigRule(self, "ConfigRule", settings=settings, function=function.function)
-        _watch(self, settings, function)
+            if settings.conformance_pack
+            else ConfigRule(self, "ConfigRule", settings=settings, function=function.function)
+        )
+        if findings:
+            # As soon as there is a rule, there are records; those that come before the queue are lost to findings.
+            rule.node.add_dependency(findings.queue)
+        _watch(self, settings, function, findings)
+
+    def _own_bus(self, settings: Settings) -> str:
+        name = f"{settings.stack_name}-evaluations"
+        return EvaluationsBus(self, "EvaluationsBus", name=name, description="Evaluation records of rolecall").name
 
 
 class OrganizationStack(Stack):
@@ -103,6 +129,25 @@ class RuleStack(OrganizationStack):
         _watch(self, settings, function)
 
 
+class FindingsStack(OrganizationStack):
+    """The home region of an organization, in the audit account: the findings of all accounts and regions."""
+
+    def __init__(self, scope: Construct, *, settings: OrganizationSettings, code: lambda_.Code) -> None:
+        super().__init__(
+            scope,
+            "Findings",
+            settings=settings,
+            account=settings.audit_account_id,
+            description="Security Hub findings in every account and region",
+        )
+        findings = Findings(
+            self, "Findings", settings=settings, code=code, bus=bus_name(settings), publishing=publishing(settings)
+        )
+        alarms, rows = findings.watch(alarm_topic(self, "AlarmTopic", settings=settings))
+        if settings.dashboard:
+            FindingsDashboard(self, "Dashboard", settings=settings, alarms=alarms, rows=rows)
+
+
 def _add_organization(app: App, settings: OrganizationSettings, code: Callable[[Contents], lambda_.Code]) -> None:
     """The order of deployment is that of the stacks' dependencies: whatever a function needs is there before a rule."""
     home = OrganizationStack(
@@ -112,7 +157,12 @@ def _add_organization(app: App, settings: OrganizationSettings, code: Callable[[
         account=settings.audit_account_id,
         description="the functions' role, the evaluations bus and the aggregator of an organization",
     )
-    EvaluationsBus(home, "EvaluationsBus", settings=settings)
+    EvaluationsBus(
+        home,
+        "EvaluationsBus",
+        name=bus_name(settings),
+        description="Evaluation records of rolecall, from all regions",
+    )
     ExecutionRole(home, "ExecutionRole", settings=settings)
     Aggregator(home, "Aggregator", settings=settings)
     roles = OrganizationStack(
@@ -120,7 +170,7 @@ def _add_organization(app: App, settings: OrganizationSettings, code: Callable[[
         "MemberRoles",
         settings=settings,
         account=settings.audit_account_id,
-        description="the role by which evaluations are reported, in every member account",
+        description="the roles by which evaluations and findings are reported, in every member account",
     )
     MemberRoles(roles, "MemberRoles", settings=settings)
     before_rules = [home, roles]
@@ -130,10 +180,21 @@ def _add_organization(app: App, settings: OrganizationSettings, code: Callable[[
             "ManagementRole",
             settings=settings,
             account=settings.management_account_id,
-            description="the role by which evaluations are reported, in the management account",
+            description="the roles by which evaluations and findings are reported, in the management account",
         )
         ManagementRole(management, "ManagementRole", settings=settings)
         before_rules.append(management)
+    if settings.security_hub:
+        findings = FindingsStack(app, settings=settings, code=code(FINDINGS))
+        for stack in before_rules:
+            findings.add_stack_dependency(stack)
+        # A record that comes before the findings' queue is lost to them.
+        before_rules.append(findings)
+    if _has_security_hub_stack(settings):
+        hub = OrganizationStack(
+            app, "SecurityHub", settings=settings, account=settings.audit_account_id, description=_SECURITY_HUB
+        )
+        _tell_security_hub(hub, settings)
     if settings.guardrail:
         guardrail = OrganizationStack(
             app,
@@ -149,13 +210,30 @@ def _add_organization(app: App, settings: OrganizationSettings, code: Callable[[
             rule.add_stack_dependency(stack)
 
 
-def _watch(stack: Stack, settings: Settings, function: RuleFunction) -> None:
+def _has_security_hub_stack(settings: Settings) -> bool:
+    return settings.security_hub and (settings.insights or settings.suppress_native_findings)
+
+
+def _tell_security_hub(stack: Stack, settings: Settings) -> None:
+    if settings.suppress_native_findings:
+        NativeFindingsSuppressed(stack, "NativeFindings", settings=settings)
+    if settings.insights:
+        Insights(stack, "Insights", settings=settings)
+
+
+def _watch(stack: Stack, settings: Settings, function: RuleFunction, findings: Findings | None = None) -> None:
     """Alarms, dashboard and outputs."""
     metrics = RuleMetrics(settings.rule_name)
     topic = alarm_topic(stack, "AlarmTopic", settings=settings)
-    alarms = Alarms(stack, "Alarms", settings=settings, function=function, metrics=metrics, topic=topic)
+    every = [*Alarms(stack, "Alarms", settings=settings, function=function, metrics=metrics, topic=topic).every]
+    rows: list[list[cloudwatch.IWidget]] = []
+    if findings:
+        alarms, rows = findings.watch(topic)
+        every += alarms.every
     if settings.dashboard:
-        RuleDashboard(stack, "Dashboard", settings=settings, function=function, metrics=metrics, alarms=alarms)
+        RuleDashboard(
+            stack, "Dashboard", settings=settings, function=function, metrics=metrics, alarms=every, further=rows
+        )
     CfnOutput(stack, "RuleName", value=settings.rule_name, description="The AWS Config rule")
     CfnOutput(stack, "FunctionName", value=function.function.function_name, description="The rule's function")
     CfnOutput(stack, "LogGroupName", value=function.log_group.log_group_name, description="The function's log group")

@@ -38,7 +38,8 @@ def main(  # noqa: PLR0913 - one parameter for each option
     """Start a local AWS and keep it running until Ctrl-C.
 
     What you change in EC2 becomes configuration items; with a synthesized assembly (make synth), the rule in it judges
-    them, and its verdicts are shown here. AWS Config is strict about its limits, everything else is moto.
+    them, and its verdicts are shown here; with the setting securityHub, so are the findings that come of them. AWS
+    Config and Security Hub are strict about their limits, everything else is moto.
 
     In another terminal, export the lines that this prints, then for example:
 
@@ -57,6 +58,7 @@ def main(  # noqa: PLR0913 - one parameter for each option
             raise typer.Exit(2) from error
         _deploy(running, aws, assembly, show_logs=logs)
         aws.config.journal.on_call = _show_call
+        aws.security_hub.journal.on_call = _show_import
         for name, value in aws.environment().items():
             typer.echo(f"export {name}={value}")
         _say("A local AWS is running; Ctrl-C stops it.")
@@ -91,6 +93,9 @@ def _deploy(running: ExitStack, aws: LocalAws, assembly: Path | None, *, show_lo
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     _say(f"{deployment.function.name} answers for: {', '.join(deployment.rule_names) or 'no rule'}")
+    if deployment.findings:
+        aws.security_hub.enable(aws.account, aws.region)
+        _say(f"{deployment.findings.function.name} keeps the findings of Security Hub, which is on")
 
 
 def _show_recorded(recorded: Recorded) -> None:
@@ -111,6 +116,12 @@ def _show_call(call: Call) -> None:
     elif call.operation == "PutEvaluations":
         for one in call.input["Evaluations"]:
             _say(f"verdict  {one['ComplianceResourceId']}  {one['ComplianceType']}  {one.get('Annotation', '')}")
+
+
+def _show_import(call: Call) -> None:
+    if call.operation == "BatchImportFindings":
+        for finding_id in call.input["Findings"]:
+            _say(f"finding  {finding_id}  {call.error or 'imported'}")
 
 
 def _show_log(line: str, *, everything: bool) -> None:

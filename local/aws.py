@@ -1,4 +1,4 @@
-"""A local AWS, whole: strict AWS Config, the recorder, and moto for the rest, behind one endpoint."""
+"""A local AWS, whole: strict AWS Config and Security Hub, the recorder, and moto for the rest, behind one endpoint."""
 
 import secrets
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from local.local_lambda import LocalLambda
 from local.moto_process import MotoProcess
 from local.recorder import Recorder
 from local.router import Router
+from local.security_hub import SecurityHubService
 from local.strict_sts import StrictSts
 
 DEFAULT_ACCOUNT = "111122223333"
@@ -35,7 +36,8 @@ class LocalAws(Closing):
     `account` is the one whose Config records from the start and whose credentials `environment` gives; any other
     account exists too, its access key being its number. `config` is the service object of AWS Config; set its `invoke`
     to run functions (`deployment.Deployment` does), and use `recorder.RecorderThread` to record every few seconds.
-    `sts` decides AssumeRole, `functions` answers Lambda's Invoke.
+    `security_hub` holds the findings of all accounts; no hub is enabled at first. `sts` decides AssumeRole, `functions`
+    answers Lambda's Invoke.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class LocalAws(Closing):
         self.account = account
         self.region = region
         self.config = config or ConfigService()
+        self.security_hub = SecurityHubService(self.config.credentials)
         # One for all clients: each session reads the services' models anew.
         self._session = boto3.Session()
         with ExitStack() as started:
@@ -57,7 +60,8 @@ class LocalAws(Closing):
             moto = started.enter_context(MotoProcess())
             self.sts = StrictSts(self.config.credentials, moto.port)
             self.functions = LocalLambda()
-            router = Router(self.config, self.sts, self.functions, moto.port)
+            self.config.aggregators.sources.organizations = self.sts.organizations
+            router = Router(self.config, self.security_hub, self.sts, self.functions, moto.port)
             self._server = started.enter_context(HttpServer(router.respond, port))
             self.config_region: ConfigRegion = self.config.region(account, region)
             self.config_region.start_recording()

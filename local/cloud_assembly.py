@@ -11,7 +11,9 @@ from pathlib import Path
 
 NAMES_AND_ARNS: Mapping[str, tuple[str, str]] = {
     "AWS::Config::ConfigRule": ("ConfigRuleName", ""),
+    "AWS::DynamoDB::Table": ("TableName", "dynamodb:{region}:{account}:table/{name}"),
     "AWS::Events::EventBus": ("Name", "events:{region}:{account}:event-bus/{name}"),
+    "AWS::Events::Rule": ("Name", ""),
     "AWS::IAM::Role": ("RoleName", "iam::{account}:role/{name}"),
     "AWS::Lambda::Function": ("FunctionName", "lambda:{region}:{account}:function:{name}"),
     "AWS::Logs::LogGroup": ("LogGroupName", "logs:{region}:{account}:log-group:{name}:*"),

@@ -139,12 +139,13 @@ class Compliance:
 
         limit = request.get("Limit") or _DEFAULT_LIMIT
         page, token = self._pages.page((rule_arn, wanted), rows, limit, request.get("NextToken"), empty=empty)
-        answer: dict[str, Any] = {"EvaluationResults": [_detail(one, request["ConfigRuleName"]) for one in page]}
+        answer: dict[str, Any] = {"EvaluationResults": [detail(one, request["ConfigRuleName"]) for one in page]}
         return answer | ({"NextToken": token} if token else {})
 
 
-def _detail(result: Result, rule_name: str) -> dict[str, Any]:
-    detail = {
+def detail(result: Result, rule_name: str) -> dict[str, Any]:
+    """The result as the API answers it, as the EvaluationResult of its rule."""
+    answer = {
         "EvaluationResultIdentifier": {
             "EvaluationResultQualifier": {
                 "ConfigRuleName": rule_name,
@@ -158,7 +159,7 @@ def _detail(result: Result, rule_name: str) -> dict[str, Any]:
         "ResultRecordedTime": wire(result.recorded_ms),
         "ConfigRuleInvokedTime": wire(result.invoked_ms),
     }
-    return detail if result.annotation is None else detail | {"Annotation": result.annotation}
+    return answer if result.annotation is None else answer | {"Annotation": result.annotation}
 
 
 def _opaque_token() -> str:

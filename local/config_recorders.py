@@ -54,6 +54,11 @@ class ConfigurationRecorders:
             )
         return self._recorder
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a recorder, recording or not."""
+        return self._recorder is not None
+
     def records(self, resource_type: str) -> bool:
         """Whether a change of such a resource is recorded now."""
         if self._recorder is None or not self._status.recording:

@@ -125,6 +125,11 @@ class ConfigRegion:
         with self._lock:
             return self._compliance.results(self._rule(rule_name).arn)
 
+    def results_by_rule(self) -> dict[str, list[Result]]:
+        """The same for every rule."""
+        with self._lock:
+            return {rule.name: self._compliance.results(rule.arn) for rule in self._rules.values()}
+
     def newest(self, resource_type: str, resource_id: str) -> Item | None:
         """The last recorded item of a resource, even if it says that the resource is gone."""
         with self._lock:

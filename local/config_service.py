@@ -23,6 +23,8 @@ from typing import Any, cast
 import botocore.session
 from botocore.model import ServiceModel
 
+from local.aggregator import Aggregators
+from local.aggregator_sources import Place
 from local.config_region import ConfigRegion
 from local.config_settings import Invoke, Settings, any_function_exists, invoke_nothing
 from local.constraints import InputConstraints
@@ -41,6 +43,7 @@ _JSON = "application/x-amz-json-1.1"
 
 _Answer = dict[str, Any] | bytes
 _Operation = Callable[[ConfigRegion, dict[str, Any]], _Answer]
+_AggregateOperation = Callable[[Aggregators, Place, dict[str, Any]], _Answer]
 
 _OPERATIONS: dict[str, _Operation] = {
     "DeleteConfigRule": ConfigRegion.delete_config_rule,
@@ -58,6 +61,16 @@ _OPERATIONS: dict[str, _Operation] = {
     "StopConfigurationRecorder": lambda region, request: region.recorders.stop(request),
 }
 
+_AGGREGATE_OPERATIONS: dict[str, _AggregateOperation] = {
+    "DescribeAggregateComplianceByConfigRules": Aggregators.rules,
+    "DescribeConfigurationAggregatorSourcesStatus": Aggregators.sources_status,
+    "DescribeConfigurationAggregators": Aggregators.describe,
+    "GetAggregateComplianceDetailsByConfigRule": Aggregators.details,
+    "GetAggregateDiscoveredResourceCounts": Aggregators.counts,
+    "PutConfigurationAggregator": Aggregators.put,
+    "SelectAggregateResourceConfig": Aggregators.select,
+}
+
 
 @functools.cache
 def _service_model() -> ServiceModel:
@@ -66,7 +79,8 @@ def _service_model() -> ServiceModel:
 
 @functools.cache
 def _constraints() -> dict[str, InputConstraints]:
-    return {name: InputConstraints(_service_model().operation_model(name)) for name in _OPERATIONS}
+    names = (*_OPERATIONS, *_AGGREGATE_OPERATIONS)
+    return {name: InputConstraints(_service_model().operation_model(name)) for name in names}
 
 
 class ConfigService:
@@ -105,7 +119,8 @@ class ConfigService:
             reevaluation_interval_ms=reevaluation_interval_ms,
             evaluate_new_rules=evaluate_new_rules,
         )
-        self._regions: dict[tuple[str, str], ConfigRegion] = {}
+        self._regions: dict[Place, ConfigRegion] = {}
+        self.aggregators = Aggregators(self._regions, self._settings)
 
     def region(self, account: str, region: str) -> ConfigRegion:
         """One account's Config in one region; it comes into being, without a recorder, when it is first asked for."""
@@ -163,7 +178,10 @@ class ConfigService:
         if attempt.fault is not None and attempt.fault.kind is not FaultKind.LOSE_ANSWER:
             return {}
         self._constraints[attempt.operation].check(attempt.document)
-        return _OPERATIONS[attempt.operation](self.region(attempt.account, attempt.region), attempt.document)
+        home = attempt.account, attempt.region
+        if attempt.operation in _AGGREGATE_OPERATIONS:
+            return _AGGREGATE_OPERATIONS[attempt.operation](self.aggregators, home, attempt.document)
+        return _OPERATIONS[attempt.operation](self.region(*home), attempt.document)
 
     def _check_operation(self, request: Request) -> None:
         target = request.headers.get("X-Amz-Target") or ""

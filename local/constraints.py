@@ -34,6 +34,19 @@ class InputConstraints:
             raise ServiceError("ValidationException", f"{count}: {'; '.join(problems)}")
 
 
+class ShapeConstraints:
+    """The constraints on one shape of a service model, for inputs of which each part is refused by itself."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._check = _compiled(shape)
+
+    def problems(self, value: object) -> Problems:
+        """What is wrong with `value`; empty if nothing is. Raises ServiceError for a wrong JSON type."""
+        problems: Problems = []
+        self._check(value, "", problems)
+        return problems
+
+
 def _no_input(_value: object, _path: str, _problems: Problems) -> None:
     """Whatever is sent to an operation without input is ignored."""
 
@@ -83,9 +96,11 @@ def _list(shape: Any) -> _Check:  # noqa: ANN401 - as above
 
 def _map(shape: Any) -> _Check:  # noqa: ANN401 - as above
     check_key, check_value = _compiled(shape.key), _compiled(shape.value)
+    check_size = _size(shape, "length")
 
     def check(value: Any, path: str, problems: Problems) -> None:  # noqa: ANN401 - any JSON value
         _expect(dict, value, "a map")
+        check_size(len(value), value, path, problems)
         for key, member in value.items():
             check_key(key, f"{path}.key", problems)
             check_value(member, f"{path}.{key}.member", problems)
@@ -172,6 +187,7 @@ _COMPILERS: dict[str, Callable[[Any], _Check]] = {
     "string": _string,
     "integer": _number,
     "long": _number,
+    "double": lambda _shape: _typed((int, float), "a Double"),
     "boolean": lambda _shape: _typed(bool, "a Boolean"),
     "timestamp": lambda _shape: _typed((int, float), "a timestamp"),
 }

@@ -13,7 +13,19 @@ from rich.console import Console
 from rich.table import Table
 
 from local.aws import LocalAws
-from local.demonstration import GONE, KEY, Account, Scene, Verdict, styled, table, terminal, told, wait_for_function
+from local.demonstration import (
+    GONE,
+    KEY,
+    Account,
+    Scene,
+    Verdict,
+    findings_table,
+    styled,
+    table,
+    terminal,
+    told,
+    wait_for_functions,
+)
 from local.deployment import Deployment
 
 OVERSIZED = "ledger"
@@ -60,7 +72,7 @@ class Demo:
     def settle(self) -> None:
         """Let Config see what changed, and the function answer."""
         self.aws.recorder.record_now()
-        wait_for_function(self.deployment)
+        wait_for_functions(self.deployment)
 
     def pass_a_night(self) -> None:
         """It is tomorrow, nothing changed, and Config sends the rule its daily notification."""
@@ -78,6 +90,7 @@ def main() -> None:
     console = terminal()
     with told(console, "Starting a local AWS and the rule in it"):
         aws = LocalAws()
+        aws.client("securityhub").enable_security_hub(EnableDefaultStandards=False)
         deployment = Deployment(aws, Path(sys.argv[1]), time_scale=0.01)
     with aws, deployment:
         demo = Demo(aws, deployment)
@@ -93,6 +106,8 @@ def main() -> None:
             demo.settle()
             demo.pass_a_night()
         console.print(_changed(changes, before, demo.verdicts()))
+        console.print("Meanwhile the findings function told Security Hub what each verdict means:")
+        console.print(findings_table({one: name for name, one in demo.account.ids.items()}, demo.account.findings()))
         _sum_up(console, demo)
 
 
@@ -134,9 +149,10 @@ def _sum_up(console: Console, demo: Demo) -> None:
             calls[call.operation] = calls.get(call.operation, 0) + 1
     events: list[Any] = [entry.event for entry in demo.deployment.invocations.journal]
     told = ", ".join(f"{count} {operation}" for operation, count in sorted(calls.items()))
+    imports = len(demo.aws.security_hub.journal.calls("BatchImportFindings"))
     console.print(
-        f"{len(events)} events from AWS Config, answered by {told}; none failed.\n"
-        f"The function ran as it would be deployed: {demo.deployment.runtime.interpreter.description}.\n"
+        f"{len(events)} events from AWS Config, answered by {told}, and {imports} BatchImportFindings; none failed.\n"
+        f"The functions ran as they would be deployed: {demo.deployment.runtime.interpreter.description}.\n"
         "Next: [bold]make local[/] keeps such an AWS running; "
         "[bold].venv/bin/rolecall evaluate --help[/] judges your own items; README.md tells how to deploy."
     )

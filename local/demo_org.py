@@ -12,12 +12,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from local.aws import LocalAws
-from local.demonstration import GONE, KEY, Account, Scene, Verdict, styled, table, terminal, told, wait_for_function
+from local.demonstration import GONE, KEY, Account, Scene, Verdict, styled, table, terminal, told, wait_for_functions
 from local.deployment import Deployment
 from local.organization import Organization, read_organization
 from local.recorder import Recorder
@@ -80,6 +81,7 @@ class Demo:
     def join(self, name: str) -> Account:
         """A new account, in which the pack's rule is already and the role is not."""
         number = ACCOUNTS[name]
+        self.aws.client("securityhub", number).enable_security_hub(EnableDefaultStandards=False)
         account = Account(self.aws, number, self.organization.join(number))
         self.members[name] = Member(account, self.organization.recorder(number))
         return account
@@ -94,7 +96,7 @@ class Demo:
 
     def wait(self) -> None:
         """Let the function answer; for an account without its role it cannot."""
-        wait_for_function(self.deployment, may_fail={ACCOUNTS[NEW]})
+        wait_for_functions(self.deployment, may_fail={ACCOUNTS[NEW]})
 
     def redrive_one(self) -> None:
         """What an operator types, for one dead letter."""
@@ -218,6 +220,12 @@ def _reason(verdict: Verdict) -> str:
     return verdict[1].partition(":")[0]
 
 
+def _active(findings: Sequence[Mapping[str, Any]]) -> str:
+    """How many of each status."""
+    active = Counter(one["Compliance"]["Status"] for one in findings if one["RecordState"] == "ACTIVE")
+    return ", ".join(f"{count} {status}" for status, count in sorted(active.items()))
+
+
 def _sum_up(console: Console, demo: Demo) -> None:
     config = Counter((call.account, call.operation) for call in demo.aws.config.journal.calls())
     assumed = Counter(
@@ -225,17 +233,20 @@ def _sum_up(console: Console, demo: Demo) -> None:
     )
     results = Counter((account, verdict[0]) for (account, _), verdict in demo.verdicts().items())
     kinds = (ComplianceType.COMPLIANT.value, ComplianceType.NON_COMPLIANT.value)
-    shown = table("account", "its number", "AssumeRole", "refused", "PutEvaluations", *kinds)
+    shown = table("account", "its number", "AssumeRole", "refused", "PutEvaluations", *kinds, "active findings")
     for name, number in ACCOUNTS.items():
         counts = [assumed[number, True], assumed[number, False], config[number, "PutEvaluations"]]
-        shown.add_row(name, number, *map(str, counts), *(str(results[name, kind]) for kind in kinds))
+        verdicts = [str(results[name, kind]) for kind in kinds]
+        shown.add_row(name, number, *map(str, counts), *verdicts, _active(demo.members[name].account.findings()))
     console.print(shown)
+    imports = len(demo.aws.security_hub.journal.calls("BatchImportFindings"))
     sessions = sum(assumed[number, True] for number in ACCOUNTS.values())
     puts = sum(config[number, "PutEvaluations"] for number in ACCOUNTS.values())
     console.print(
         f"{len(demo.deployment.invocations.journal)} events from {len(ACCOUNTS)} accounts, answered by {sessions} "
-        f"AssumeRole, one for each account in each execution environment, and {puts} PutEvaluations.\n"
-        f"The function ran as it would be deployed: {demo.deployment.runtime.interpreter.description}.\n"
+        f"AssumeRole, for each role one in each execution environment, {puts} PutEvaluations and {imports} "
+        "BatchImportFindings, each in the account of the instance.\n"
+        f"The functions ran as they would be deployed: {demo.deployment.runtime.interpreter.description}.\n"
         "Next: docs/organization.md tells how to deploy to an organization."
     )
 

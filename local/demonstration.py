@@ -1,10 +1,11 @@
 """What `make demo` and `make demo-org` share: instances of an account, their verdicts, and how both are shown."""
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -22,11 +23,13 @@ Verdict = tuple[str, str]
 GONE: Verdict = (ComplianceType.NOT_APPLICABLE.value, "gone, so Config forgets its result.")
 
 _IMAGE = "ami-0123456789abcdef0"
+_SEVERITY_STYLES = {"CRITICAL": "bold red", "HIGH": "bold red", "MEDIUM": "yellow"}
 _STYLES = {
     ComplianceType.COMPLIANT: "bold cyan",
     ComplianceType.NON_COMPLIANT: "bold red",
     ComplianceType.NOT_APPLICABLE: "dim",
 }
+_UNBROKEN = {"account", "instance", "verdict", "severity", "status"}
 _WAIT_SECONDS = 60
 _WIDTH = 120
 
@@ -52,6 +55,7 @@ class Account:
         self._ec2 = aws.client("ec2", account)
         self._iam = aws.client("iam", account)
         self._config = aws.client("config", account)
+        self._security_hub = aws.client("securityhub", account)
 
     def launch(self, scene: Scene) -> None:
         """Run an instance, as anybody would."""
@@ -106,13 +110,21 @@ class Account:
                 recorded[names[resource_id]] = (result["ComplianceType"], result["Annotation"])
         return recorded
 
+    def findings(self) -> list[dict[str, Any]]:
+        """What this account's Security Hub holds."""
+        pages = self._security_hub.get_paginator("get_findings").paginate()
+        return [finding for page in pages for finding in page["Findings"]]
 
-def wait_for_function(deployment: Deployment, may_fail: Collection[str] = ()) -> None:
-    """Let the function answer all events. Raises SystemExit if it fails one of an account not in `may_fail`."""
-    deployment.invocations.wait_idle(_WAIT_SECONDS)
+
+def wait_for_functions(deployment: Deployment, may_fail: Collection[str] = ()) -> None:
+    """Let the functions answer all events and records. Raises SystemExit if one fails, but of `may_fail`."""
+    deployment.wait_idle(_WAIT_SECONDS)
     failed = [entry for entry in deployment.invocations.dead_letters if entry.event["accountId"] not in may_fail]
     if failed:
         raise SystemExit("\n".join(["the function failed:", *(str(entry.last_error) for entry in failed)]))
+    if deployment.findings and (letters := deployment.findings.dead_letters()):
+        given_up = [letter["MessageAttributes"]["ErrorMessage"]["StringValue"] for letter in letters]
+        raise SystemExit("\n".join(["records became no findings:", *given_up]))
 
 
 def terminal() -> Console:
@@ -133,10 +145,31 @@ def table(*headings: str) -> Table:
     """An empty table; names and verdicts are never broken into lines."""
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", pad_edge=False)
     for heading in headings:
-        made.add_column(heading, overflow="fold", no_wrap=heading in {"account", "instance", "verdict"})
+        made.add_column(heading, overflow="fold", no_wrap=heading in _UNBROKEN)
     return made
 
 
 def styled(verdict: Verdict) -> str:
     """Its compliance type, in colour."""
     return f"[{_STYLES[ComplianceType(verdict[0])]}]{verdict[0]}[/]"
+
+
+def findings_table(names: Mapping[str, str], findings: Iterable[Mapping[str, Any]]) -> Table:
+    """What Security Hub shows of each finding, open ones first; `names` are those of the instances, by their ids."""
+    shown = table("instance", "severity", "status", "reason", "what to do")
+    order = {resource_id: index for index, resource_id in enumerate(names)}
+    by_id = {finding["Resources"][0]["Id"].rpartition("/")[2]: finding for finding in findings}
+    for resource_id, finding in sorted(
+        by_id.items(), key=lambda one: (one[1]["RecordState"], one[1]["Compliance"]["Status"], order[one[0]])
+    ):
+        severity = finding["Severity"]["Label"]
+        closed = finding["RecordState"] == "ARCHIVED"
+        shown.add_row(
+            names[resource_id],
+            f"[{_SEVERITY_STYLES.get(severity, 'default')}]{severity}[/]",
+            finding["Compliance"]["Status"] + ("\narchived" if closed else ""),
+            finding["Compliance"]["StatusReasons"][0]["ReasonCode"],
+            "" if closed else finding["Remediation"]["Recommendation"]["Text"],
+            style="dim" if closed else None,
+        )
+    return shown

@@ -1,4 +1,4 @@
-"""The rule's function and its Config rules, as a synthesized template says, in a local AWS."""
+"""The functions and their Config rules, as a synthesized template says, in a local AWS."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -9,6 +9,7 @@ from local.aws import LocalAws
 from local.closing import Closing
 from local.cloud_assembly import Place
 from local.config_settings import any_function_exists, invoke_nothing
+from local.findings_deployment import FindingsDeployment, create_bus, findings_stack
 from local.function_runtime import FunctionRuntime
 from local.invocations import AsynchronousInvocations
 from local.template import FunctionDefinition, read_function
@@ -20,9 +21,10 @@ HANDLER = "rolecall.handlers.rule.handler"
 class Deployment(Closing):
     """What `cdk deploy` would make of the assembly in `cdk_out`, as far as the rule needs it. A context manager.
 
-    The function runs under AWS's runtime client, its dead-letter queue and event bus exist in moto, and its rules are
-    put into AWS Config, whose events it gets; its credentials are those of its execution role. `environment` goes over
-    the template's. `time_scale` shortens the waiting before retries; `on_log` gets the lines that the function writes.
+    The rule's function runs under AWS's runtime client, its dead-letter queue and event bus exist in moto, and its
+    rules are put into AWS Config, whose events it gets; its credentials are those of its execution role. If there is a
+    findings function, `findings` is that. `environment` goes over the template's of the rule's function. `time_scale`
+    shortens the waiting before retries and for batches; `on_log` gets the lines that the functions write.
     Raises AssemblyError for an assembly that lacks something.
     """
 
@@ -44,7 +46,13 @@ class Deployment(Closing):
         )
         _create_queues(aws, self.function)
         _create_event_bus(aws, self.function.environment.get("ROLECALL_EVENT_BUS"))
+        findings = findings_stack(cdk_out, place)
         with ExitStack() as started:
+            self.findings = (
+                started.enter_context(FindingsDeployment(aws, cdk_out, findings, time_scale=time_scale, on_log=on_log))
+                if findings
+                else None
+            )
             role_arn = self.function.role_arn
             variables = aws.role_environment(role_arn) if role_arn else aws.environment()
             self.runtime = started.enter_context(FunctionRuntime(self.function, variables, on_log=on_log))
@@ -59,6 +67,12 @@ class Deployment(Closing):
             for rule in self.function.config_rules:
                 config.put_config_rule(ConfigRule=rule)
             self._running = started.pop_all()
+
+    def wait_idle(self, timeout: float = 60.0) -> None:
+        """Wait until the functions have answered every event and record. Raises TimeoutError."""
+        self.invocations.wait_idle(timeout)
+        if self.findings:
+            self.findings.wait_idle(timeout)
 
     @property
     def rule_names(self) -> tuple[str, ...]:
@@ -83,5 +97,5 @@ def _create_queues(aws: LocalAws, function: FunctionDefinition) -> None:
 
 def _create_event_bus(aws: LocalAws, bus: str | None) -> None:
     name = (bus or "").rpartition("/")[2]
-    if name not in ("", "default"):
-        aws.client("events").create_event_bus(Name=name)
+    if name:
+        create_bus(aws, name)

@@ -25,6 +25,9 @@ class FaultKind(StrEnum):
     """The answer comes `seconds` later; together with any other fault."""
     FAIL_EVALUATIONS = "fail-evaluations"
     """PutEvaluations returns those of `resource_ids` as FailedEvaluations and stores the rest."""
+    FAIL_FINDINGS = "fail-findings"
+    """BatchImportFindings returns those of `resource_ids` (ids of findings) as FailedFindings with `code`, and stores
+    the rest."""
     EMPTY_PAGE = "empty-page"
     """A paging operation answers with no items and a token that leads on to the same ones."""
 
@@ -43,13 +46,15 @@ class Fault:
     seconds: float = 0.0
     status: int = 500
     resource_ids: frozenset[str] = frozenset()
+    code: str = "InternalException"
 
     def __post_init__(self) -> None:
         """Raise ValueError for what makes no sense."""
         if self.times is not None and self.times < 1:
             raise ValueError(f"times is {self.times}; allowed: 1 or more, or None for every call")
-        if self.kind is FaultKind.FAIL_EVALUATIONS and not self.resource_ids:
-            raise ValueError("resource_ids is empty; allowed: the ids whose evaluations fail")
+        if self.kind in (FaultKind.FAIL_EVALUATIONS, FaultKind.FAIL_FINDINGS) and not self.resource_ids:
+            what = "evaluations" if self.kind is FaultKind.FAIL_EVALUATIONS else "findings"
+            raise ValueError(f"resource_ids is empty; allowed: the ids whose {what} fail")
         if not 500 <= self.status <= 599:  # noqa: PLR2004 - the 5xx statuses
             raise ValueError(f"status is {self.status}; allowed: 500 to 599")
 
@@ -70,9 +75,10 @@ class Faults:
         seconds: float = 0.0,
         status: int = 500,
         resource_ids: Iterable[str] = (),
+        code: str = "InternalException",
     ) -> None:
         """Let the next `times` calls of `operation` go wrong. Raises ValueError for what makes no sense."""
-        fault = Fault(FaultKind(kind), operation, times, seconds, status, frozenset(resource_ids))
+        fault = Fault(FaultKind(kind), operation, times, seconds, status, frozenset(resource_ids), code)
         with self._lock:
             self._faults.append(fault)
 

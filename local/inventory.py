@@ -13,7 +13,7 @@ from local.service_errors import ServiceError
 from local.timestamps import epoch_ms
 
 _HISTORY_DEFAULT_LIMIT = 10
-_QUERY_DEFAULT_LIMIT = 25
+QUERY_DEFAULT_LIMIT = 25
 _LISTINGS_KEPT = 8
 """Of queries, which may be large."""
 
@@ -24,7 +24,7 @@ class Inventory:
     def __init__(self) -> None:
         self._items: dict[Key, list[Item]] = {}
         self._version = 0
-        self._listings: OrderedDict[str, tuple[int, _Rows]] = OrderedDict()
+        self._listings: OrderedDict[str, tuple[int, Rows]] = OrderedDict()
         self._history_pages: Pages[Item] = Pages()
         self._query_pages: Pages[str] = Pages(_LISTINGS_KEPT)
 
@@ -85,27 +85,32 @@ class Inventory:
         """SelectResourceConfig. The answer's JSON is put together from rows that are rendered only once."""
         expression = request["Expression"]
         understood = query.parse(expression)
-        limit = request.get("Limit") or _QUERY_DEFAULT_LIMIT
+        limit = request.get("Limit") or QUERY_DEFAULT_LIMIT
         page, token = self._query_pages.page(
             expression, lambda: self._listing(expression, understood), limit, request.get("NextToken"), empty=empty
         )
-        fields = json.dumps({"SelectFields": [{"Name": path} for path in understood.paths]})
-        following = f',"NextToken":{json.dumps(token)}' if token else ""
-        return f'{{"Results":[{",".join(page)}],"QueryInfo":{fields}{following}}}'.encode()
+        return answer_of_query(understood, page, token)
 
-    def _listing(self, expression: str, understood: query.Query) -> "_Rows":
+    def _listing(self, expression: str, understood: query.Query) -> "Rows":
         """What a query finds now; rendered rows live on until something changes."""
         version, rows = self._listings.get(expression, (-1, None))
         if rows is None or version != self._version:
             found = [item for item in self.current() if understood.matches(query_document(item))]
-            rows = _Rows(understood, sorted(found, key=itemgetter("resourceId")))
+            rows = Rows(understood, sorted(found, key=itemgetter("resourceId")))
             self._listings[expression] = (self._version, rows)
             while len(self._listings) > _LISTINGS_KEPT:
                 self._listings.popitem(last=False)
         return rows
 
 
-class _Rows(Sequence[str]):
+def answer_of_query(understood: query.Query, page: Sequence[str], token: str | None) -> bytes:
+    """The answer of SelectResourceConfig and SelectAggregateResourceConfig, from rows that are JSON texts already."""
+    fields = json.dumps({"SelectFields": [{"Name": path} for path in understood.paths]})
+    following = f',"NextToken":{json.dumps(token)}' if token else ""
+    return f'{{"Results":[{",".join(page)}],"QueryInfo":{fields}{following}}}'.encode()
+
+
+class Rows(Sequence[str]):
     """The rows of a query's answer as JSON texts, each made when its page is first asked for."""
 
     def __init__(self, understood: query.Query, items: list[Item]) -> None:
@@ -114,6 +119,7 @@ class _Rows(Sequence[str]):
         self._rendered: list[str | None] = [None] * len(items)
 
     def __len__(self) -> int:
+        """All rows, rendered or not."""
         return len(self._items)
 
     @overload
@@ -121,6 +127,7 @@ class _Rows(Sequence[str]):
     @overload
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
+        """One row, or those of a page."""
         if isinstance(index, slice):
             return [self._row(number) for number in range(*index.indices(len(self)))]
         return self._row(range(len(self))[index])

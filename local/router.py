@@ -1,4 +1,6 @@
-"""One endpoint for all services: AWS Config, AssumeRole and Lambda's Invoke are answered here, all else goes to moto.
+"""One endpoint for all services: AWS Config, Security Hub, AssumeRole and Lambda's Invoke are answered here.
+
+All else goes to moto.
 
 A request's signature names its service and its access key. The account of that key is told to moto, so that both
 keep the same accounts apart; credentials that STS and IAM hand out are remembered with theirs.
@@ -15,6 +17,8 @@ from local.config_service import CONTROL_PREFIX, TARGET_PREFIX, ConfigService
 from local.credentials import Credentials, CredentialScope, credential_scope
 from local.http_server import Request, Response
 from local.local_lambda import LocalLambda
+from local.security_hub import SERVICE as SECURITY_HUB
+from local.security_hub import SecurityHubService
 from local.service_errors import ServiceError
 from local.strict_sts import ASSUME_ROLE, StrictSts, refusal
 
@@ -28,8 +32,16 @@ _ISSUED_TOKEN = re.compile(rb"<SessionToken>\s*([^<\s]+)\s*</SessionToken>")
 class Router:
     """Hands what no service here answers to moto on 127.0.0.1; `respond` is the application."""
 
-    def __init__(self, config: ConfigService, sts: StrictSts, functions: LocalLambda, moto_port: int) -> None:
+    def __init__(
+        self,
+        config: ConfigService,
+        security_hub: SecurityHubService,
+        sts: StrictSts,
+        functions: LocalLambda,
+        moto_port: int,
+    ) -> None:
         self._config = config
+        self._security_hub = security_hub
         self._sts = sts
         self._functions = functions
         self._credentials = config.credentials
@@ -40,6 +52,8 @@ class Router:
         target = request.headers.get("X-Amz-Target") or ""
         if request.target.startswith(CONTROL_PREFIX) or target.startswith(TARGET_PREFIX):
             return self._config.respond(request)
+        if f"/{SECURITY_HUB}/aws4_request" in request.headers.get("Authorization", ""):
+            return self._security_hub.respond(request)
         try:
             scope, account = self._caller(request)
         except ServiceError as error:

@@ -9,8 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "lambda"
-CORE = ("errors", "model", "parameters", "exemption", "items", "annotations", "rule")
+CORE = ("errors", "model", "parameters", "exemption", "items", "cutting", "annotations", "rule")
 """The judgement: no I/O, nothing beyond the standard library."""
+
+PURE_FINDINGS = ("identity", "limits", "severity", "settings", "wording", "asff", "ocsf", "lifecycle")
+"""What a record means for a finding: no I/O and no clock of their own either."""
 
 MODULES = {
     ".".join(path.relative_to(SOURCES).with_suffix("").parts).removesuffix(".__init__"): path
@@ -75,6 +78,14 @@ def test_the_core_imports_the_standard_library_and_itself(module: str) -> None:
         name for name in imported_by(f"rolecall.{module}") if name.partition(".")[0] not in sys.stdlib_module_names
     }
     assert others <= {f"rolecall.{name}" for name in CORE}
+
+
+@pytest.mark.parametrize("module", PURE_FINDINGS)
+def test_findings_are_made_by_the_standard_library_and_rolecall_alone(module: str) -> None:
+    """Nothing that they reach speaks to AWS, logs or comes from somebody else."""
+    reached = reached_from(f"rolecall.findings.{module}")
+    assert packages(reached) - set(sys.stdlib_module_names) == {"rolecall"}
+    assert not AWS & reached
 
 
 def test_the_core_judges_without_any_installed_package() -> None:

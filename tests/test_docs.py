@@ -4,6 +4,9 @@ from pathlib import Path
 import pytest
 
 from infra.settings import documented
+from rolecall.findings.identity import compliance_status
+from rolecall.findings.severity import DEFAULT_SEVERITIES
+from rolecall.frameworks import REQUIREMENTS
 from rolecall.model import Reason
 from rolecall.parameters import PARAMETERS, RuleParameters
 
@@ -27,9 +30,29 @@ def setting_table() -> str:
     return "\n".join(["| setting | default | allowed | meaning |", "|---|---|---|---|", *rows])
 
 
+def severity_table() -> str:
+    """The table of the severities of open findings, from the code."""
+    rows = [f"| `{one}` | {compliance_status(one)} | {label} |" for one, label in DEFAULT_SEVERITIES.items()]
+    return "\n".join(["| reason | `Compliance.Status` | severity |", "|---|---|---|", *rows])
+
+
+def requirement_table() -> str:
+    """The table of related requirements, from the code: a row for each version of a framework."""
+    ids: dict[tuple[str, str], list[str]] = {}
+    for one in REQUIREMENTS:
+        ids.setdefault((one.framework, one.version), []).append(one.id)
+    rows = [f"| {framework} | {version} | {', '.join(listed)} |" for (framework, version), listed in ids.items()]
+    return "\n".join(["| framework | version | requirements |", "|---|---|---|", *rows])
+
+
 @pytest.mark.parametrize(
     ("document", "what", "table"),
-    [("rule.md", "parameters", parameter_table()), ("operations.md", "settings", setting_table())],
+    [
+        ("rule.md", "parameters", parameter_table()),
+        ("operations.md", "settings", setting_table()),
+        ("security-hub.md", "severities", severity_table()),
+        ("security-hub.md", "requirements", requirement_table()),
+    ],
 )
 def test_generated_tables_are_the_codes_own(document: str, what: str, table: str) -> None:
     """When this fails, paste what it expects between the two comments."""

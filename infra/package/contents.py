@@ -47,7 +47,14 @@ RULE = Contents(
     utilities=("jmespath_utils", "typing"),  # the Logger needs both
 )
 
-PACKAGES = (RULE,)
+FINDINGS = Contents(
+    "findings",
+    handlers=("rolecall.handlers.findings",),
+    services=("dynamodb", "securityhub", "sqs", "sts"),
+    utilities=("batch", "data_classes", "jmespath_utils", "typing"),
+)
+
+PACKAGES = (RULE, FINDINGS)
 """All there are."""
 
 

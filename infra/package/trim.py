@@ -19,7 +19,6 @@ UNUSED = (
     "boto3/data",  # resources (boto3.resource)
     "boto3/examples",
     "aws_lambda_powertools/event_handler",  # web APIs
-    "aws_lambda_powertools/middleware_factory",
     "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz",  # time zones by name
     "urllib3/contrib/emscripten",  # browsers
 )
@@ -35,15 +34,18 @@ def trim(root: Path, *, services: Collection[str], utilities: Collection[str]) -
     """
     for name in UNUSED:
         _remove(_existing(root / name))
-    _trim_powertools(_existing(root / "aws_lambda_powertools/utilities"), utilities)
+    _trim_powertools(_existing(root / "aws_lambda_powertools"), utilities)
     for dist_info in root.glob("*.dist-info"):
         kept = {file for pattern in _KEPT_METADATA for file in dist_info.glob(pattern)}
         _remove_others(dist_info, kept)
     trim_botocore(_existing(root / "botocore/data"), services)
 
 
-def _trim_powertools(folder: Path, utilities: Collection[str]) -> None:
+def _trim_powertools(package: Path, utilities: Collection[str]) -> None:
+    folder = _existing(package / "utilities")
     _remove_others(folder, {_existing(folder / name) for name in ("__init__.py", *utilities)})
+    if "data_classes" not in utilities:  # whose decorator alone is made by it
+        _remove(_existing(package / "middleware_factory"))
 
 
 def trim_botocore(models: Path, services: Collection[str]) -> None:

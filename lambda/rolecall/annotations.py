@@ -4,13 +4,10 @@ Config keeps only the compliance type and the annotation of an evaluation, so ea
 code and a colon. Nothing in them depends on the day, or two equal verdicts would read differently.
 """
 
-import re
-
+from rolecall import cutting
 from rolecall.exemption import near_misses, required_companions
 from rolecall.model import ANNOTATION_MAX_LENGTH, Exemption, Instance, Reason
 from rolecall.parameters import RuleParameters
-
-_ELLIPSIS = "…"
 
 _NOT_APPLICABLE = {
     Reason.LEFT_SCOPE: "the resource is no longer in this rule's scope.",
@@ -31,26 +28,8 @@ def annotation(
 
 
 def fitted(text: str) -> str:
-    """`text` on one line of at most 256 characters, cut at a word.
-
-    Characters beyond the basic plane count twice: the limit is enforced by a service whose strings are UTF-16.
-    """
-    if not text.isprintable() or "  " in text:
-        # Lone surrogates can arrive in JSON, but not leave in UTF-8; control characters would break the line.
-        text = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", re.sub(r"[\ud800-\udfff]", "\ufffd", text))
-    line = text.strip()
-    if _units(line) <= ANNOTATION_MAX_LENGTH:
-        return line
-    kept = line[: ANNOTATION_MAX_LENGTH - 1]
-    while _units(kept) > ANNOTATION_MAX_LENGTH - 1:
-        kept = kept[:-1]
-    whole_words = kept.rpartition(" ")[0]
-    # One word longer than half a line is cut inside: better a part of it than almost nothing.
-    return (whole_words if len(whole_words) > len(kept) // 2 else kept).rstrip(" ,.;:") + _ELLIPSIS
-
-
-def _units(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2
+    """`text` on one line of at most 256 characters, cut at a word."""
+    return cutting.fitted(text, ANNOTATION_MAX_LENGTH)
 
 
 def _advice(reason: Reason, parameters: RuleParameters, instance: Instance | None, exemption: Exemption | None) -> str:

@@ -5,7 +5,8 @@
     │   ├── InvalidEvent          the event that invoked the function
     │   ├── InvalidItem           a configuration item: it cannot be judged, so it gets no verdict
     │   ├── InvalidParameter      a rule parameter
-    │   └── InvalidRecord         an evaluation record, as a consumer of them received it
+    │   ├── InvalidRecord         an evaluation record, as a consumer of them received it
+    │   └── InvalidSetting        a setting of findings
     ├── IncompleteRun             a run that reported all it could, but met items it could not judge or report
     └── AwsError                  AWS refused, failed or did not answer
         ├── ServiceError          one API call failed after its retries
@@ -14,6 +15,9 @@
         ├── ResultNotConfirmed    a sweep could not read the newest item of a resource, so its recorded result stays
         ├── EvaluationsRejected   PutEvaluations answered with FailedEvaluations after the retries
         ├── RecordsRejected       PutEvents answered with FailedEntryCount after the retries
+        ├── FindingRejected       BatchImportFindings answered with this one in FailedFindings after the retries
+        ├── HubNotEnabled         an account has no Security Hub in a region, so nobody looks at findings there
+        ├── RowContested          others kept writing the row of a finding before us
         └── OutOfTime             not enough of the invocation's time is left for another attempt
 
 Every one of them ends the invocation: Config ignores what a function returns, so only an error that is raised is
@@ -67,6 +71,10 @@ class InvalidItem(InvalidInput):
 
 class InvalidRecord(InvalidInput):
     """An evaluation record cannot be read: no retry mends it."""
+
+
+class InvalidSetting(InvalidInput):
+    """What an operator chose about findings is not allowed; the field is the setting or environment variable."""
 
 
 class IncompleteRun(RolecallError):
@@ -149,6 +157,40 @@ class RecordsRejected(AwsError):
         named = ", ".join(f"{resource_id} ({why})" for resource_id, why in failed)
         super().__init__(f"event bus {bus} did not take {len(failed)} record(s) after the retries: {named}")
         self.failed = tuple(failed)
+
+
+class FindingRejected(AwsError):
+    """Security Hub does not take this finding. `code` and `message` are its own words, or say which limit we keep."""
+
+    PERMANENT = frozenset(("InvalidInput", "InvalidInputException"))
+
+    def __init__(self, finding_id: str, code: str, message: str) -> None:
+        super().__init__(f"BatchImportFindings did not take finding {finding_id}: {code}: {message}")
+        self.finding_id = finding_id
+        self.code = code
+        self.message = message
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the finding itself is refused, so that sending it again changes nothing."""
+        return self.code in self.PERMANENT
+
+
+class HubNotEnabled(AwsError):
+    """Security Hub is not enabled for an account in a region."""
+
+    def __init__(self, account: str, region: str, message: str) -> None:
+        super().__init__(f"Security Hub is not enabled for account {account} in {region}: {message}")
+        self.account = account
+        self.region = region
+
+
+class RowContested(AwsError):
+    """Others kept writing the row of a finding before it could be written on top of what was read; a retry may do."""
+
+    def __init__(self, finding_id: str, rounds: int) -> None:
+        super().__init__(f"the row of finding {finding_id} was written by others {rounds} times before this could be")
+        self.finding_id = finding_id
 
 
 class OutOfTime(AwsError):

@@ -91,6 +91,8 @@ class Source(StrEnum):
     CHANGE = "change"
     OVERSIZED = "oversized"
     SWEEP = "sweep"
+    RECONCILE = "reconcile"
+    """`rolecall findings reconcile`, which only refreshes."""
 
 
 @dataclass(frozen=True, slots=True)

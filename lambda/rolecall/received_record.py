@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from rolecall.errors import InvalidItem, InvalidRecord
+from rolecall.exemption import read_day
 from rolecall.items import instant
 from rolecall.model import ComplianceType, Exemption, ExemptionState, Instance, InstanceState, Reason
 from rolecall.record import REFRESH, SCHEMA, VERDICT
@@ -189,7 +190,7 @@ def _day(raw: Mapping[str, Any], name: str, within: str) -> date | None:
     value = _optional_text(raw, name, within)
     if value is None:
         return None
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise InvalidRecord(f"{within}{name}", value, "a day as 2026-01-31, or null") from None
+    day = read_day(value)
+    if day is None:
+        raise InvalidRecord(f"{within}{name}", value, "a day as 2026-01-31, or null")
+    return day

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from rolecall.cli.parameter_options import ParameterChoice
 from rolecall.cli.subjects import Subject, subjects
 from rolecall.errors import RolecallError
+from rolecall.events import RuleIdentity
 from rolecall.model import ConfigurationItem
 from rolecall.parameters import PARAMETERS, RuleParameters
 from tests import builders
@@ -26,16 +28,22 @@ def subject(item: ConfigurationItem | None = None, **parameters: Any) -> Subject
     return Subject(item or builders.instance_item(), RuleParameters(**parameters), "file")
 
 
+def asked(item: ConfigurationItem | None = None, **parameters: Any) -> Subject:  # noqa: ANN401 - any field's value
+    """The same where an invocation event names the rule that asks."""
+    return replace(subject(item, **parameters), rule=RULE)
+
+
+RULE = RuleIdentity(builders.RULE_NAME, builders.RULE_ARN, builders.ACCOUNT)
 INVOKING = json.loads(builders.change_event()["invokingEvent"])
 ITEM = builders.notification_item()
 
 READ = [
-    ("an invocation event", builders.change_event(), [subject()]),
-    ("an invocation event whose secret was taken out", builders.change_event(resultToken=ABSENT), [subject()]),
+    ("an invocation event", builders.change_event(), [asked()]),
+    ("an invocation event whose secret was taken out", builders.change_event(resultToken=ABSENT), [asked()]),
     ("an event out of scope", builders.change_event(left_scope=True),
-     [subject(builders.instance_item(left_scope=True))]),
+     [asked(builders.instance_item(left_scope=True))]),
     ("an event with its rule's parameters", builders.change_event(parameters={"evaluateStopped": "false"}),
-     [subject(evaluate_stopped=False)]),
+     [asked(evaluate_stopped=False)]),
     ("an invoking event", INVOKING, [subject()]),
     ("an SNS notification", {"Type": "Notification", "TopicArn": "arn", "Message": json.dumps(INVOKING)}, [subject()]),
     ("an SNS notification whose message is an object", {"Type": "Notification", "Message": INVOKING}, [subject()]),
@@ -50,7 +58,7 @@ READ = [
     ("an empty page", {"Results": []}, []),
     ("an oversized event of what is gone",
      builders.oversized_event(builders.item_summary(configurationItemStatus="ResourceDeleted")),
-     [subject(builders.instance_item(configurationItemStatus="ResourceDeleted"))]),
+     [asked(builders.instance_item(configurationItemStatus="ResourceDeleted"))]),
 ]  # fmt: skip
 
 
@@ -137,7 +145,7 @@ def test_options_go_before_the_parameters_of_an_event(
 ) -> None:
     """Parameter by parameter."""
     event = builders.change_event(parameters={"evaluateStopped": "false", "exemptionMaxDays": "30"})
-    assert found(event, text, **options) == [subject(**expected)], promise
+    assert found(event, text, **options) == [asked(**expected)], promise
 
 
 def test_items_without_an_event_are_judged_with_the_options_alone() -> None:

@@ -20,7 +20,7 @@ from tests.builders import ACCOUNT, REGION
 REFUSED = ("AWS::Config::ConfigRule",)
 """Resource types of our stack that it cannot create."""
 
-SERVICES = "cloudformation,cloudwatch,ecr,iam,kms,lambda,logs,s3,sns,sqs,ssm,sts"
+SERVICES = "cloudformation,cloudwatch,dynamodb,ecr,events,iam,kms,lambda,logs,s3,sns,sqs,ssm,sts"
 
 _READY_SECONDS = 60
 
@@ -74,7 +74,7 @@ class Ministack:
             "AWS_REGION": REGION,
         }
 
-    def client(self, service: Literal["cloudformation", "lambda"]) -> Any:  # noqa: ANN401  # boto3 makes it
+    def client(self, service: Literal["cloudformation", "dynamodb", "lambda", "sqs"]) -> Any:  # noqa: ANN401  # boto3 makes it
         """A boto3 client."""
         return boto3.client(
             service,

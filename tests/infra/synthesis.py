@@ -36,6 +36,16 @@ VARIANTS: dict[str, Json] = {
     },
     "a topic and a bus that exist": {"alarmTopic": TOPIC_ARN, "eventBus": BUS_ARN},
     "no alarm topic": {"alarmTopic": "none"},
+    "findings": {"securityHub": True, "suppressNativeFindings": True},
+    "findings from a bus that exists, without insights": {
+        "securityHub": True,
+        "eventBus": "evaluations",
+        "findingSeverities": {"NO_PROFILE": "HIGH"},
+        "keepPassedFindings": True,
+        "remediationUrl": "https://wiki.example.com/roles",
+        "findingsConcurrency": 10,
+        "insights": False,
+    },
     "a conformance pack": {"conformancePack": True, "companionRules": "ec2-imdsv2-check,access-keys-rotated"},
 }
 """Settings under which the template differs as a whole."""

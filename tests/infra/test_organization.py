@@ -45,6 +45,7 @@ EVERYTHING: Json = {
     "deployerRoles": ["deployer"],
     "ruleParameters": {"exemptionTagKey": "no-role", "exemptionMaxDays": 90},
     "companionRules": "",
+    "suppressNativeFindings": True,
 }
 
 VARIANTS: dict[str, Json] = {
@@ -56,6 +57,7 @@ VARIANTS: dict[str, Json] = {
         "regions": "us-gov-west-1",
         "memberAccounts": accounts(1),
         "guardrail": False,
+        "securityHub": False,
     },
     "a region without full resource policies among others": {
         "regions": "eu-west-1,me-central-1",
@@ -276,7 +278,7 @@ def test_the_regions_without_full_policies_are_those_of_cfn_lints_schemas() -> N
 def test_names_and_arns_are_of_the_partition() -> None:
     """No template of China names the partition aws."""
     given = VARIANTS["China"]
-    for stack in ("Home", "MemberRoles", "Guardrail", "Rule-cn-north-1", "Rule-cn-northwest-1"):
+    for stack in ("Home", "MemberRoles", "Findings", "Guardrail", "Rule-cn-north-1", "Rule-cn-northwest-1"):
         text = json.dumps(template(f"Rolecall-{stack}", **EXAMPLE, **given))
         assert "arn:aws:" not in text
     policy = resources("AWS::IAM::Policy", "Rolecall-Home", **EXAMPLE, **given)["ExecutionRoleDefaultPolicy1742C18B"]
@@ -385,30 +387,69 @@ def test_the_pack_has_a_switch_for_every_companion() -> None:
         }
 
 
-def test_the_member_role_trusts_one_role_and_may_do_four_things() -> None:
+def lets_in(role: str) -> Json:
+    """A trust policy for one role of the audit account, as long as that account is in the organization."""
+    trusted = f"arn:${{AWS::Partition}}:iam::${{AuditAccountId}}:role/${{{role}}}"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRole",
+                "Principal": {"AWS": {"Ref": "AuditAccountId"}},
+                "Condition": {
+                    "ArnEquals": {"aws:PrincipalArn": {"Fn::Sub": trusted}},
+                    "StringEquals": {"aws:PrincipalOrgID": {"Ref": "OrganizationId"}},
+                },
+            }
+        ],
+    }
+
+
+def test_the_member_roles_trust_one_role_each_and_may_do_four_things_and_one() -> None:
     """The whole template: an action, a principal or a wildcard more makes this fail."""
     found = static("member-roles.yaml")
-    trusted = "arn:${AWS::Partition}:iam::${AuditAccountId}:role/${ExecutionRoleName}"
+    product = "arn:${AWS::Partition}:securityhub:*:${AWS::AccountId}:product/${AWS::AccountId}/default"
+    assert found["Conditions"] == {"WithPublisher": {"Fn::Not": [{"Fn::Equals": ["", {"Ref": "PublisherRoleName"}]}]}}
+    assert {name: one.get("Default") for name, one in found["Parameters"].items()} == {
+        "ReporterRoleName": None,
+        "AuditAccountId": None,
+        "ExecutionRoleName": None,
+        "OrganizationId": None,
+        "PublisherRoleName": "",
+        "FindingsRoleName": "",
+    }
     assert found["Resources"] == {
+        "Publisher": {
+            "Type": "AWS::IAM::Role",
+            "Condition": "WithPublisher",
+            "Properties": {
+                "RoleName": {"Ref": "PublisherRoleName"},
+                "Description": "Lets rolecall keep its Security Hub findings in this account",
+                "AssumeRolePolicyDocument": lets_in("FindingsRoleName"),
+                "Policies": [
+                    {
+                        "PolicyName": "publish",
+                        "PolicyDocument": {
+                            "Version": "2012-10-17",
+                            "Statement": [
+                                {
+                                    "Effect": "Allow",
+                                    "Action": "securityhub:BatchImportFindings",
+                                    "Resource": {"Fn::Sub": product},
+                                }
+                            ],
+                        },
+                    }
+                ],
+            },
+        },
         "Reporter": {
             "Type": "AWS::IAM::Role",
             "Properties": {
                 "RoleName": {"Ref": "ReporterRoleName"},
                 "Description": "Lets the rule of rolecall read and report the compliance of this account",
-                "AssumeRolePolicyDocument": {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Action": "sts:AssumeRole",
-                            "Principal": {"AWS": {"Ref": "AuditAccountId"}},
-                            "Condition": {
-                                "ArnEquals": {"aws:PrincipalArn": {"Fn::Sub": trusted}},
-                                "StringEquals": {"aws:PrincipalOrgID": {"Ref": "OrganizationId"}},
-                            },
-                        }
-                    ],
-                },
+                "AssumeRolePolicyDocument": lets_in("ExecutionRoleName"),
                 "Policies": [
                     {
                         "PolicyName": "report",
@@ -428,7 +469,7 @@ def test_the_member_role_trusts_one_role_and_may_do_four_things() -> None:
                     }
                 ],
             },
-        }
+        },
     }
 
 
@@ -439,11 +480,11 @@ def stack_set(**given: object) -> Json:
     return {**found, "Parameters": parameters}
 
 
-def test_the_member_role_goes_to_every_account_of_the_units() -> None:
+def test_the_member_roles_go_to_every_account_of_the_units() -> None:
     """By the delegated administrator, now and when an account joins, in one region: IAM has no more."""
     assert stack_set() == {
         "StackSetName": "Rolecall-MemberRoles",
-        "Description": "The role by which rolecall reports evaluations into each account",
+        "Description": "The roles by which rolecall reports evaluations and findings into each account",
         "PermissionModel": "SERVICE_MANAGED",
         "CallAs": "DELEGATED_ADMIN",
         "AutoDeployment": {"Enabled": True, "RetainStacksOnAccountRemoval": False},
@@ -463,12 +504,17 @@ def test_the_member_role_goes_to_every_account_of_the_units() -> None:
             "AuditAccountId": AUDIT,
             "ExecutionRoleName": "rolecall-rule",
             "OrganizationId": ORGANIZATION,
+            "PublisherRoleName": "rolecall-publisher",
+            "FindingsRoleName": "rolecall-findings",
         },
     }
+    without = stack_set(securityHub=False)["Parameters"]
+    assert "PublisherRoleName" not in without
+    assert "FindingsRoleName" not in without
 
 
 def test_excluded_accounts_get_no_role() -> None:
-    """The prefix names both roles."""
+    """The prefix names all roles."""
     found = stack_set(**EVERYTHING)
     assert found["StackInstancesGroup"][0]["DeploymentTargets"] == {
         "OrganizationalUnitIds": [ORGANIZATION_ROOT],
@@ -477,16 +523,27 @@ def test_excluded_accounts_get_no_role() -> None:
     }
     assert found["Parameters"]["ReporterRoleName"] == "judge-reporter"
     assert found["Parameters"]["ExecutionRoleName"] == "judge-rule"
+    assert found["Parameters"]["PublisherRoleName"] == "judge-publisher"
+    assert found["Parameters"]["FindingsRoleName"] == "judge-findings"
 
 
-def test_the_management_account_gets_the_same_role_when_it_is_included() -> None:
+def test_the_management_account_gets_the_same_roles_when_it_is_included() -> None:
     """From the same template, in a stack of its own."""
-    role = properties("AWS::IAM::Role", "Rolecall-ManagementRole", **EXAMPLE, **EVERYTHING)
-    assert role["RoleName"] == "judge-reporter"
-    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-    assert trust["Principal"] == {"AWS": AUDIT}
-    assert trust["Condition"]["StringEquals"] == {"aws:PrincipalOrgID": ORGANIZATION}
-    assert role["Policies"][0]["PolicyDocument"]["Statement"][0] == config_statements("")[0]
+    found = resources("AWS::IAM::Role", "Rolecall-ManagementRole", **EXAMPLE, **EVERYTHING)
+    assert {name: (one["Properties"]["RoleName"], one.get("Condition")) for name, one in found.items()} == {
+        "Reporter": ("judge-reporter", None),
+        "Publisher": ({"Ref": "PublisherRoleName"}, "WithPublisher"),
+    }
+    for role in found.values():
+        (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"AWS": AUDIT}
+        assert trust["Condition"]["StringEquals"] == {"aws:PrincipalOrgID": ORGANIZATION}
+    report = found["Reporter"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert report[0] == config_statements("")[0]
+    whole = template("Rolecall-ManagementRole", **EXAMPLE, **EVERYTHING)
+    assert whole["Parameters"]["PublisherRoleName"]["Default"] == "judge-publisher"
+    assert whole["Parameters"]["FindingsRoleName"]["Default"] == "judge-findings"
+    assert whole["Conditions"] == static("member-roles.yaml")["Conditions"]
     assert not (assembly(**EXAMPLE) / "Rolecall-ManagementRole.template.json").exists()
 
 
@@ -505,13 +562,18 @@ def stacks(**given: object) -> dict[str, tuple[str, list[str]]]:
 
 
 def test_the_stacks_their_places_and_their_order() -> None:
-    """A rule comes after whatever its function needs, in every region."""
+    """A rule comes after whatever its function needs, in every region, and after what takes its records."""
     assert stacks() == {
         "Rolecall-Home": (f"{AUDIT}/{HOME}", []),
         "Rolecall-MemberRoles": (f"{AUDIT}/{HOME}", []),
+        "Rolecall-Findings": (f"{AUDIT}/{HOME}", ["Rolecall-Home", "Rolecall-MemberRoles"]),
+        "Rolecall-SecurityHub": (f"{AUDIT}/{HOME}", []),
         "Rolecall-Guardrail": (f"{MANAGEMENT}/{HOME}", []),
         **{
-            f"Rolecall-Rule-{region}": (f"{AUDIT}/{region}", ["Rolecall-Home", "Rolecall-MemberRoles"])
+            f"Rolecall-Rule-{region}": (
+                f"{AUDIT}/{region}",
+                ["Rolecall-Findings", "Rolecall-Home", "Rolecall-MemberRoles"],
+            )
             for region in REGIONS
         },
     }
@@ -519,13 +581,17 @@ def test_the_stacks_their_places_and_their_order() -> None:
 
 def test_stacks_are_added_and_left_out_by_settings() -> None:
     """The management account's role is one that rules wait for; the guardrail may be somebody else's."""
+    before = ["Rolecall-Home", "Rolecall-ManagementRole", "Rolecall-MemberRoles"]
     assert stacks(**EVERYTHING) == {
         "Rolecall-Home": (f"{AUDIT}/{HOME}", []),
+        "Rolecall-Findings": (f"{AUDIT}/{HOME}", before),
+        "Rolecall-SecurityHub": (f"{AUDIT}/{HOME}", []),
         "Rolecall-MemberRoles": (f"{AUDIT}/{HOME}", []),
         "Rolecall-ManagementRole": (f"{MANAGEMENT}/{HOME}", []),
         "Rolecall-Guardrail": (f"{MANAGEMENT}/{HOME}", []),
-        HOME_RULE: (f"{AUDIT}/{HOME}", ["Rolecall-Home", "Rolecall-ManagementRole", "Rolecall-MemberRoles"]),
+        HOME_RULE: (f"{AUDIT}/{HOME}", ["Rolecall-Findings", *before]),
     }
+    assert not {"Rolecall-Findings", "Rolecall-SecurityHub"} & set(stacks(securityHub=False))
     assert "Rolecall-Guardrail" not in stacks(**VARIANTS["GovCloud without a guardrail"])
 
 
@@ -582,10 +648,12 @@ def test_a_document_that_is_too_large_ends_synth_in_one_line(tmp_path: Path) -> 
     arguments = ["-c", "environment=organization-example", "-c", f"exemptionApproverRoles={approvers}"]
     refused = cdk("synth", "--quiet", "--output", str(tmp_path), *arguments)
     assert refused.returncode == 1
+    # A package that was not there yet tells of itself.
+    said = [line for line in refused.stderr.splitlines() if not line.startswith("rolecall: ")]
     assert re.fullmatch(
         r"the service control policy is \d+ characters; allowed: at most 5120, AWS Organizations' limit. "
         r"Shorten the settings exemptionApproverRoles and deployerRoles",
-        refused.stderr.splitlines()[0],
+        said[0],
     )
 
 

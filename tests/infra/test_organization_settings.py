@@ -45,6 +45,7 @@ def test_the_example() -> None:
             "access-keys-rotated",
             "iam-user-unused-credentials-check",
         ),
+        "security_hub": True,
     }
 
 

@@ -47,6 +47,8 @@ CALLS = {
     "sts": "get_caller_identity",
     "dynamodb": "list_tables",
     "s3": "list_buckets",
+    "securityhub": "describe_hub",
+    "sqs": "list_queues",
 }
 
 # Prints what a user of botocore can see of one service.
@@ -177,6 +179,10 @@ def _run(
     """What `code` prints as JSON, run with `root`, `beside` if given, and the standard library alone."""
     environ = {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_REGION": "eu-west-1", "POWERTOOLS_SERVICE_NAME": "rule"}
     environ |= {"POWERTOOLS_METRICS_NAMESPACE": "Rolecall", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    environ |= {
+        "ROLECALL_FINDINGS_TABLE": "findings",
+        "ROLECALL_DEAD_LETTERS": "https://sqs.eu-west-1.amazonaws.com/1/d",
+    }
     path = [str(folder) for folder in (root, beside) if folder]
     command = [str(python), "-I", "-S", "-B", "-c", f"import sys; sys.path[:0] = {path!r}\n{code}", *arguments]
     outcome = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 -- our own programs
@@ -232,6 +238,16 @@ def test_our_modules_need_nothing_but_the_package(package: Package) -> None:
 
     assert {"rolecall.rule", "boto3", "aws_lambda_powertools"} <= loaded.keys()
     assert not {"rolecall.cli", "rolecall.__main__", "typer", "rich", "jinja2"} & loaded.keys()
+    assert {name for name, file in loaded.items() if "site-packages" in (file or "")} == set()
+
+
+@pytest.mark.parametrize(("contents", "handler"), [(each, handler) for each in PACKAGES for handler in each.handlers])
+def test_a_handler_finds_in_its_package_all_that_it_imports(contents: Contents, handler: str) -> None:
+    """Nothing of the installed packages helps it, and nothing of it was trimmed away."""
+    python = find_interpreter() or sys.executable
+    loaded = _run(build_package(contents).path, f"import {handler}{LOADED}", python=python)
+
+    assert handler in loaded
     assert {name for name, file in loaded.items() if "site-packages" in (file or "")} == set()
 
 

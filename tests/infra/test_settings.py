@@ -26,12 +26,23 @@ DEFAULTS = {
     "dashboard": True,
     "conformance_pack": False,
     "companion_rules": (),
+    "security_hub": False,
+    "finding_severities": {},
+    "keep_passed_findings": False,
+    "remediation_url": None,
+    "findings_concurrency": 2,
+    "suppress_native_findings": False,
+    "insights": True,
 }
 
 ALL_NAMES = (
     "mode, stackName, ruleName, ruleParameters, scheduleFrequency, memoryMb, timeoutSeconds, reservedConcurrency, "
-    "logRetentionDays, logLevel, eventBus, alarmTopic, alarmEmail, dashboard, conformancePack, companionRules"
+    "logRetentionDays, logLevel, eventBus, alarmTopic, alarmEmail, dashboard, conformancePack, companionRules, "
+    "securityHub, findingSeverities, keepPassedFindings, remediationUrl, findingsConcurrency, suppressNativeFindings, "
+    "insights"
 )
+REASONS = "PROFILE_NOT_ALLOWED, EXEMPT, EXEMPTION_EXPIRED, EXEMPTION_INVALID, NO_PROFILE"
+SEVERITIES = "INFORMATIONAL, LOW, MEDIUM, HIGH, CRITICAL"
 BUS = "arn:aws-us-gov:events:us-gov-west-1:111122223333:event-bus/evaluations"
 TOPIC = "arn:aws-cn:sns:cn-north-1:111122223333:on-call"
 RETENTIONS = "1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653"
@@ -86,6 +97,34 @@ READ: Mapping[str, tuple[dict[str, object], dict[str, object]]] = {
     "a list on the command line": (
         {"conformancePack": "true", "companionRules": "ec2-imdsv2-check, access-keys-rotated"},
         {"conformance_pack": True, "companion_rules": ("ec2-imdsv2-check", "access-keys-rotated")},
+    ),
+    "severities as an object, of which those that are no defaults are kept": (
+        {"findingSeverities": {"NO_PROFILE": "HIGH", "EXEMPT": "INFORMATIONAL"}},
+        {"finding_severities": {"NO_PROFILE": "HIGH"}},
+    ),
+    "severities as JSON text, as a command line gives them": (
+        {"findingSeverities": '{"EXEMPT": "LOW"}'},
+        {"finding_severities": {"EXEMPT": "LOW"}},
+    ),
+    "a page of our own, unset again": (
+        {**environments(default={"remediationUrl": "https://wiki.example.com/"}), "remediationUrl": ""},
+        {},
+    ),
+    "findings, and no native ones": (
+        {
+            "securityHub": "true",
+            "suppressNativeFindings": "true",
+            "findingsConcurrency": "1000",
+            "eventBus": "evaluations",
+            "stackName": "s" * 116,
+        },
+        {
+            "security_hub": True,
+            "suppress_native_findings": True,
+            "findings_concurrency": 1000,
+            "event_bus": "evaluations",
+            "stack_name": "s" * 116,
+        },
     ),
     "the CDK's own context is not ours": (
         {"@aws-cdk/core:anything": True, "aws:cdk:bundling-stacks": ["**"], "cli-telemetry": False},
@@ -234,6 +273,49 @@ REFUSED: Mapping[str, tuple[dict[str, object], str, str]] = {
         {"companionRules": ["ec2-imdsv2-check"]},
         "setting companionRules is ('ec2-imdsv2-check',)",
         "none unless conformancePack is true",
+    ),
+    "a reason that keeps no finding open": (
+        {"findingSeverities": {"PROFILE_ATTACHED": "HIGH"}},
+        "a reason of setting findingSeverities is 'PROFILE_ATTACHED'",
+        REASONS,
+    ),
+    "a severity that Security Hub does not know": (
+        {"findingSeverities": {"NO_PROFILE": "SEVERE"}},
+        "setting findingSeverities.NO_PROFILE is 'SEVERE'",
+        SEVERITIES,
+    ),
+    "severities that are no object": (
+        {"findingSeverities": "HIGH"},
+        "setting findingSeverities is 'HIGH'",
+        f"a JSON object of reasons ({REASONS}) and severities ({SEVERITIES})",
+    ),
+    "a remediation page that is no address": (
+        {"remediationUrl": "wiki"},
+        "setting remediationUrl is 'wiki'",
+        "an http:// or https:// address of at most 1024 printable ASCII characters",
+    ),
+    "less concurrency than Lambda takes": (
+        {"findingsConcurrency": 1},
+        "setting findingsConcurrency is 1",
+        "a whole number from 2 to 1000, Lambda's limits",
+    ),
+    "native findings suppressed without any other": (
+        {"suppressNativeFindings": True},
+        "setting suppressNativeFindings is True",
+        "false unless securityHub is true, or no finding at all would be left",
+    ),
+    "findings from a bus by its ARN": (
+        {"securityHub": True, "eventBus": BUS},
+        f"setting eventBus is '{BUS}'",
+        (
+            "while securityHub is true, the name of a bus of the stack's own account and region, or nothing for a bus "
+            "of the stack: a rule on a bus of elsewhere cannot be created from here"
+        ),
+    ),
+    "a stack name that leaves a second stack no room": (
+        {"securityHub": True, "stackName": "s" * 117},
+        f"setting stackName is '{'s' * 117}'",
+        "at most 116 characters while securityHub is true, for the name of a second stack",
     ),
     "neither true nor false": (
         {"dashboard": "maybe"},

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from constructs import Construct
 
 import app
 from infra import stacks
+from infra.package import Contents
 from infra.settings import Settings
 from infra.stacks import AccountStack
 from tests.infra.cdk_cli import cdk
@@ -20,7 +22,8 @@ def without_tools_metadata(found: Json) -> Json:
     """A template without the keys by which a test's template and that of the command line may differ."""
     for resource in found["Resources"].values():
         resource.pop("Metadata", None)
-    del found["Resources"]["RuleFunction"]["Properties"]["Code"]
+        if resource["Type"] == "AWS::Lambda::Function":
+            del resource["Properties"]["Code"]
     return found
 
 
@@ -33,6 +36,21 @@ def test_synth_writes_the_template_that_the_other_tests_look_at(tmp_path: Path) 
     code = written["Resources"]["RuleFunction"]["Properties"]["Code"]
     assert (tmp_path / f"asset.{code['S3Key'].removesuffix('.zip')}" / "rolecall" / "handlers" / "rule.py").exists()
     assert without_tools_metadata(written) == without_tools_metadata(template())
+
+
+def test_findings_come_with_a_package_and_a_stack_of_their_own(tmp_path: Path) -> None:
+    """The example environment security-hub; each function's package holds its own handler alone."""
+    environment = "environment=security-hub"
+    done = cdk("synth", "--quiet", "--output", str(tmp_path), "-c", environment)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "Rolecall.template.json").read_text())
+    for function, handlers in (("RuleFunction", {"rule"}), ("FindingsFunction", {"findings"})):
+        key = written["Resources"][function]["Properties"]["Code"]["S3Key"]
+        packaged = tmp_path / f"asset.{key.removesuffix('.zip')}" / "rolecall" / "handlers"
+        assert {path.stem for path in packaged.glob("*.py")} - {"__init__"} == handlers
+    given: Json = {"securityHub": True, "suppressNativeFindings": True}
+    assert without_tools_metadata(written) == without_tools_metadata(template(**given))
+    assert (tmp_path / "Rolecall-SecurityHub.template.json").exists()
 
 
 def test_a_wrong_setting_ends_synth_in_one_line(tmp_path: Path) -> None:
@@ -51,7 +69,9 @@ def test_a_finding_of_cdk_nag_fails_synth(monkeypatch: pytest.MonkeyPatch) -> No
     """The app that the command line runs, with a bucket in its stack that anybody may read in plain text."""
 
     class CarelessStack(AccountStack):
-        def __init__(self, scope: Construct, *, settings: Settings, code: aws_lambda.Code) -> None:
+        def __init__(
+            self, scope: Construct, *, settings: Settings, code: Callable[[Contents], aws_lambda.Code]
+        ) -> None:
             super().__init__(scope, settings=settings, code=code)
             aws_s3.Bucket(self, "Bucket")
 

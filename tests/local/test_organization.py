@@ -77,29 +77,46 @@ def test_a_member_gets_the_packs_rule_under_a_name_of_its_own(aws: LocalAws, org
     }
 
 
-def test_the_role_is_the_one_of_the_stackset(aws: LocalAws, organization: Organization) -> None:
-    """Trust and permissions, resolved in the member account; before, there is none."""
+ROLES: Json = {
+    "rolecall-reporter": ("rolecall-rule", "report", ["*", f"arn:aws:config:*:{MEMBER}:config-rule/*"]),
+    "rolecall-publisher": (
+        "rolecall-findings",
+        "publish",
+        [f"arn:aws:securityhub:*:{MEMBER}:product/{MEMBER}/default"],
+    ),
+}
+"""By the names of the roles: whom they let in, their only policy, and on what it allows something."""
+
+
+def test_the_roles_are_those_of_the_stackset(aws: LocalAws, organization: Organization) -> None:
+    """Trust and permissions, resolved in the member account; before, there are none."""
     iam = aws.client("iam", MEMBER)
     assert iam.list_roles()["Roles"] == []
     organization.roll_out_role(MEMBER)
-    [role] = iam.list_roles()["Roles"]
-    policy = iam.get_role_policy(RoleName="rolecall-reporter", PolicyName="report")["PolicyDocument"]
-    assert role["Arn"] == f"arn:aws:iam::{MEMBER}:role/rolecall-reporter"
-    assert role["AssumeRolePolicyDocument"]["Statement"] == [
-        {
-            "Effect": "Allow",
-            "Action": "sts:AssumeRole",
-            "Principal": {"AWS": AUDIT},
-            "Condition": {
-                "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{AUDIT}:role/rolecall-rule"},
-                "StringEquals": {"aws:PrincipalOrgID": ORGANIZATION},
-            },
-        }
-    ]
-    assert [statement["Resource"] for statement in policy["Statement"]] == [
-        "*",
-        f"arn:aws:config:*:{MEMBER}:config-rule/*",
-    ]
+    roles = {role["RoleName"]: role for role in iam.list_roles()["Roles"]}
+    assert roles.keys() == ROLES.keys()
+    for name, (let_in, policy_name, allowed_on) in ROLES.items():
+        policy = iam.get_role_policy(RoleName=name, PolicyName=policy_name)["PolicyDocument"]
+        assert roles[name]["Arn"] == f"arn:aws:iam::{MEMBER}:role/{name}"
+        assert roles[name]["AssumeRolePolicyDocument"]["Statement"] == [
+            {
+                "Effect": "Allow",
+                "Action": "sts:AssumeRole",
+                "Principal": {"AWS": AUDIT},
+                "Condition": {
+                    "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{AUDIT}:role/{let_in}"},
+                    "StringEquals": {"aws:PrincipalOrgID": ORGANIZATION},
+                },
+            }
+        ]
+        assert [statement["Resource"] for statement in policy["Statement"]] == allowed_on
+
+
+def test_without_findings_there_is_no_role_for_them(aws: LocalAws) -> None:
+    """The template decides, by a blank name."""
+    account = "666677778888"
+    Organization(aws, read_organization(assembly(**ONE_REGION, securityHub=False))).roll_out_role(account)
+    assert [role["RoleName"] for role in aws.client("iam", account).list_roles()["Roles"]] == ["rolecall-reporter"]
 
 
 def test_an_assembly_of_several_regions_holds_several_packs() -> None:

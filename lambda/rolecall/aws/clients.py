@@ -145,6 +145,8 @@ def refuse_what_is_no_answer(operation_model: Any, response_dict: Mapping[str, A
     if response_dict["status_code"] >= HTTP_CLIENT_ERROR or operation_model.output_shape is None:
         return
     name, protocol = operation_model.name, operation_model.service_model.protocol
+    if protocol == "rest-json" and not operation_model.output_shape.serialization.get("payload"):
+        protocol = "json"  # the body is the answer, and no file
     if protocol == "json" and not response_dict["body"].lstrip().startswith(b"{"):
         raise ServiceError(name, "UnreadableAnswer", "AWS answered 200 with a body that is no JSON object")
     if protocol in ("query", "ec2") and f"<{name}Response".encode() not in response_dict["body"][:1000]:

@@ -1,10 +1,12 @@
 """AWS Config: put evaluations, fetch items, list the recorded instances and results."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from rolecall.aws.clients import RESENDS, Deadline, calling, pause
+from rolecall.aws.paging import pages
 from rolecall.errors import EvaluationsRejected, ItemNotRecorded, ServiceError
 from rolecall.items import configuration_item
 from rolecall.model import INSTANCE_TYPE, ComplianceType, ConfigurationItem, Evaluation
@@ -107,72 +109,32 @@ class ConfigService:
         """
         request = {"Expression": INSTANCES_QUERY, "Limit": ROWS_PER_PAGE}
         call = self._client.select_resource_config
-        for answer in self._pages("SelectResourceConfig", call, request, keeping=REPORT_SECONDS):
-            yield from map(_row, answer.get("Results", ()))
+        for answer in pages("SelectResourceConfig", call, request, self._deadline, keeping=REPORT_SECONDS):
+            yield from map(decoded_row, answer.get("Results", ()))
 
     def recorded_results(self, rule_name: str) -> "Iterator[RecordedResult]":
         """Every result of a rule, NOT_APPLICABLE ones as far as Config keeps them; its name has at most 64 characters.
 
         Raises ServiceError, OutOfTime.
         """
-        # A sweep needs them once a day; a change must not pay for loading them.
-        from rolecall.recorded_results import RecordedResult  # noqa: PLC0415 - see above
-
         request = {
             "ConfigRuleName": rule_name,
             "ComplianceTypes": list(ComplianceType),
             "Limit": ROWS_PER_PAGE,
         }
         call = self._client.get_compliance_details_by_config_rule
-        for answer in self._pages("GetComplianceDetailsByConfigRule", call, request, keeping=REPORT_SECONDS):
-            for result in answer.get("EvaluationResults", ()):
-                identifier = result["EvaluationResultIdentifier"]
-                qualifier = identifier["EvaluationResultQualifier"]
-                yield RecordedResult(
-                    qualifier["ResourceType"],
-                    qualifier["ResourceId"],
-                    result["ComplianceType"],
-                    result.get("Annotation", ""),
-                    identifier["OrderingTimestamp"],
-                )
+        operation = "GetComplianceDetailsByConfigRule"
+        for answer in pages(operation, call, request, self._deadline, keeping=REPORT_SECONDS):
+            yield from map(recorded_result, answer.get("EvaluationResults", ()))
 
     def _first_item(self, request: dict[str, Any], *, keeping: float = 0) -> ConfigurationItem | None:
         """The first item of a history, which is the newest one asked for; None for a history of empty pages."""
         call = self._client.get_resource_config_history
-        pages = self._pages("GetResourceConfigHistory", call, request, following="nextToken", keeping=keeping)
-        for answer in pages:
+        operation = "GetResourceConfigHistory"
+        for answer in pages(operation, call, request, self._deadline, following="nextToken", keeping=keeping):
             for raw in answer.get("configurationItems", ()):
                 return configuration_item(raw)
         return None
-
-    def _pages(
-        self,
-        operation: str,
-        call: Callable[..., Any],
-        request: dict[str, Any],
-        *,
-        following: str = "NextToken",
-        keeping: float = 0,
-    ) -> Iterator[Any]:
-        """Every answer up to the one without a token; pages may be empty.
-
-        While it reads, `keeping` seconds are left for what comes after, and then the first page is not begun without
-        time either; a change's is, because nothing could be reported without it. Raises ServiceError, OutOfTime.
-        """
-        followed: set[str] = set()
-        while True:
-            with self._deadline.keeping(keeping), calling(operation):
-                if keeping or followed:
-                    self._deadline.check(operation)
-                answer = call(**request)
-            yield answer
-            token = answer.get(following)
-            if not token:
-                return
-            if token in followed:
-                raise ServiceError(operation, "EndlessPages", f"page {len(followed) + 1} leads back to an earlier one")
-            followed.add(token)
-            request[following] = token
 
 
 def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
@@ -186,7 +148,25 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _row(text: str) -> object:
+def recorded_result(answered: Mapping[str, Any]) -> "RecordedResult":
+    """An EvaluationResult, or an AggregateEvaluationResult, in which the same members mean the same."""
+    # A sweep needs it once a day; a change must not pay for loading it.
+    from rolecall.recorded_results import RecordedResult  # noqa: PLC0415 - see above
+
+    identifier = answered["EvaluationResultIdentifier"]
+    qualifier = identifier["EvaluationResultQualifier"]
+    return RecordedResult(
+        qualifier["ResourceType"],
+        qualifier["ResourceId"],
+        answered["ComplianceType"],
+        answered.get("Annotation", ""),
+        # In UTC, as records tell times: botocore answers it in the zone of the machine, unless told otherwise.
+        identifier["OrderingTimestamp"].astimezone(UTC),
+    )
+
+
+def decoded_row(text: str) -> object:
+    """A row of a query, which AWS answers as JSON text; the text itself if it is none."""
     try:
         return json.loads(text)
     except ValueError:

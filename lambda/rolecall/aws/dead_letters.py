@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from rolecall.aws.clients import Deadline, calling, client
-from rolecall.aws.live import LiveAccount, making_client, told_from_strangers
+from rolecall.aws.clients import calling
+from rolecall.aws.live import LiveAccount
 from rolecall.errors import ServiceError
 
 HIDDEN_SECONDS = 600
@@ -116,12 +116,6 @@ class DeadLetterQueue:
 class RedrivingAccount(LiveAccount):
     """An account with a rule function. Every method raises ServiceError."""
 
-    def stack_outputs(self, stack: str, region: str) -> dict[str, str]:
-        """What the stack says of itself: output values by key."""
-        with self._client("cloudformation", region) as made, calling("DescribeStacks"):
-            answer = made.describe_stacks(StackName=stack)
-        return {output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0].get("Outputs", ())}
-
     @contextmanager
     def dead_letters(self, queue_url: str, function: str, region: str) -> Iterator[DeadLetterQueue]:
         """The dead-letter queue at `queue_url`, whose events belong to `function` (name or ARN)."""
@@ -131,13 +125,6 @@ class RedrivingAccount(LiveAccount):
             closing(DeadLetterQueue(sqs, functions, queue_url, function)) as queue,
         ):
             yield queue
-
-    @contextmanager
-    def _client(self, service: str, region: str) -> Iterator[Any]:
-        with making_client():
-            made = told_from_strangers(client(service, Deadline(), self._session(region)))
-        with closing(made):
-            yield made
 
 
 def _dead_letter(message: Mapping[str, Any]) -> DeadLetter:

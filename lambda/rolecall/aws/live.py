@@ -38,6 +38,7 @@ class NotRecording(AwsError):
     """AWS Config does not record instances in a region, so its silence about one means nothing."""
 
     def __init__(self, why: str) -> None:
+        self.why = why
         super().__init__(f"{why}, so AWS Config cannot say which instances there are; --source ec2 asks EC2 itself")
 
 
@@ -106,10 +107,8 @@ class LiveAccount:
 
     def recorded(self, region: str) -> Iterator[ConfigurationItem | InvalidItem]:
         """Every instance that AWS Config recorded, or why its row cannot be read. Raises NotRecording, too."""
-        with making_client():
-            config = told_from_strangers(client("config", Deadline(), self._session(region)))
-        with closing(config):
-            _check_recorder(config)
+        with self._client("config", region) as config:
+            check_recorder(config)
             for row in ConfigService(config, Deadline()).instance_rows():
                 yield _read(configuration_item, row)
 
@@ -127,6 +126,19 @@ class LiveAccount:
                 for reservation in page["Reservations"]:
                     for description in reservation["Instances"]:
                         yield _read(described_instance, description, reservation["OwnerId"], region, seen)
+
+    def stack_outputs(self, stack: str, region: str) -> dict[str, str]:
+        """What a stack says of itself: output values by key."""
+        with self._client("cloudformation", region) as made, calling("DescribeStacks"):
+            answer = made.describe_stacks(StackName=stack)
+        return {output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0].get("Outputs", ())}
+
+    @contextmanager
+    def _client(self, service: str, region: str) -> Iterator[Any]:
+        with making_client():
+            made = told_from_strangers(client(service, Deadline(), self._session(region)))
+        with closing(made):
+            yield made
 
     def _session(self, region: str) -> boto3.Session:
         return boto3.Session(botocore_session=self._core, region_name=region)
@@ -149,7 +161,7 @@ def _read(read: Callable[..., ConfigurationItem], *raw: object) -> Configuration
         return error
 
 
-def _check_recorder(config: Any) -> None:  # noqa: ANN401 - made by boto3
+def check_recorder(config: Any) -> None:  # noqa: ANN401 - made by boto3
     """Raise NotRecording unless instances are being recorded."""
     with calling("DescribeConfigurationRecorders"):
         recorders = config.describe_configuration_recorders()["ConfigurationRecorders"]

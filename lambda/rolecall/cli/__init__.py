@@ -1,6 +1,7 @@
 """The command `rolecall`. It is no part of the deployment package.
 
-Each subcommand is a module of its own with a function that typer reads; `COMMANDS` is the list of them.
+Each subcommand is a module of its own with a function that typer reads; `COMMANDS` is the list of them. A group of
+subcommands (`findings`) is an app of its own.
 """
 
 import os
@@ -15,6 +16,7 @@ from rolecall import __version__
 from rolecall.cli.commands import Command, Group
 from rolecall.cli.doctor import doctor
 from rolecall.cli.evaluate import evaluate
+from rolecall.cli.findings import findings
 from rolecall.cli.output import UNUSABLE
 from rolecall.cli.redrive import redrive
 from rolecall.cli.screen import complain
@@ -32,6 +34,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command(cls=Command)(command)
+app.add_typer(findings)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value

@@ -6,18 +6,20 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
+from rolecall.cli.finding_lines import DEFAULT_RULE_NAME, checked_rule_name
 from rolecall.cli.inputs import Ignored, Input, Unreadable, find_inputs
-from rolecall.cli.listing import MACHINE_FORMATS, Format, Listing, is_listed
+from rolecall.cli.listing import FINDING_FORMATS, MACHINE_FORMATS, Format, Listing, is_listed
 from rolecall.cli.live import Inventory, choose_regions, live, live_account
 from rolecall.cli.offline import offline
 from rolecall.cli.output import UNUSABLE, opened, output_path, refuse_to_overwrite
 from rolecall.cli.parameter_options import ParameterChoice, with_rule_parameters
 from rolecall.cli.screen import ProgressBar, Table, Tally, complain, say
 from rolecall.cli.subjects import ForRule, Found, Note, Problem, Subject
+from rolecall.errors import InvalidRecord
 from rolecall.model import ComplianceType, Evaluation
 from rolecall.rule import evaluate as judge
 
@@ -58,6 +60,15 @@ def evaluate(  # noqa: PLR0913 - one argument for each option
             "the other formats every EC2 instance.",
         ),
     ] = False,
+    rule_name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The rule whose findings asff and ocsf show, where no invocation event names it. "
+            f"Default: {DEFAULT_RULE_NAME}.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No summary and no progress; problems are named.")
     ] = False,
@@ -113,6 +124,9 @@ def evaluate(  # noqa: PLR0913 - one argument for each option
     Config API returns them, JSON lines, AWS Config's snapshot and history files (`.json`, `.json.gz`), and folders of
     all these. A history file holds an item for every change, and each is judged.
 
+    The formats asff (Security Hub's) and ocsf (OCSF 1.8, Compliance Finding) write each instance's finding as one line
+    of JSON, in the state that a deployment with default settings gives it: what passes is archived.
+
     **Examples**
 
     ```
@@ -122,6 +136,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each option
     rolecall evaluate snapshot.json --exemption-max-days 365 --as-of 2026-12-31
     aws configservice get-resource-config-history ... | rolecall evaluate --all
     rolecall evaluate --live --source ec2 --all-regions
+    rolecall evaluate snapshot.json.gz --format ocsf --rule-name our-rule
     ```
 
     **Exit codes**
@@ -131,6 +146,7 @@ def evaluate(  # noqa: PLR0913 - one argument for each option
     - `2` an option is wrong, or something that should have been judged could not be
     """
     now = _moment(as_of)
+    own_name = _rule_name(rule_name, chosen)
     for_rule = ParameterChoice(parameters, rule_parameters)
     if live_wanted:
         if paths:
@@ -144,8 +160,13 @@ def evaluate(  # noqa: PLR0913 - one argument for each option
         refuse_to_overwrite(output, [one.path for one in inputs if isinstance(one, Input) and one.path])
         bar, found = _offline(inputs, for_rule, quiet=quiet)
     with opened(output) as out:
-        listing = MACHINE_FORMATS[chosen](out) if chosen in MACHINE_FORMATS else Table(out)
-        run = _Run(listing, bar, now, listed=lambda one: every or is_listed(one, chosen), on_screen=out.isatty())
+        run = _Run(
+            _listing(chosen, out, own_name),
+            bar,
+            now,
+            listed=lambda one: every or is_listed(one, chosen),
+            on_screen=out.isatty(),
+        )
         tally = run.judge(found)
         if not quiet:
             tally.print(sys.stdout if chosen is Format.TABLE and output is None else sys.stderr)
@@ -165,6 +186,20 @@ def _moment(text: str | None) -> datetime:
         raise typer.BadParameter(
             f"{text!r} is no day or time; allowed: 2026-03-31, 2026-03-31T12:00Z", param_hint="--as-of"
         ) from None
+
+
+def _rule_name(given: str | None, chosen: Format) -> str:
+    if given is None:
+        return DEFAULT_RULE_NAME
+    if chosen not in FINDING_FORMATS:
+        raise typer.BadParameter(f"needs --format {' or '.join(FINDING_FORMATS)}", param_hint="--rule-name")
+    return checked_rule_name(given, "--rule-name")
+
+
+def _listing(chosen: Format, out: TextIO, rule_name: str) -> Listing:
+    if chosen in FINDING_FORMATS:
+        return FINDING_FORMATS[chosen](out, rule_name)
+    return MACHINE_FORMATS[chosen](out) if chosen in MACHINE_FORMATS else Table(out)
 
 
 def _piped() -> Path:
@@ -227,4 +262,9 @@ class _Run:
             return
         if self.on_screen:
             self.bar.hide()
-        self.listing.write(evaluation, subject.source)
+        try:
+            self.listing.write(evaluation, subject)
+        except InvalidRecord as refused:  # its account is none, for one: Security Hub could not be told of it
+            tally.problems += 1
+            self.bar.hide()
+            complain(f"{subject.source}: {subject.item.resource_id}: no finding can be made: {refused}")

@@ -4,9 +4,13 @@ import csv
 import json
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Protocol, TextIO
 
+from rolecall.cli.finding_lines import FindingLines
 from rolecall.cli.rows import FIELDS, row
+from rolecall.cli.subjects import Subject
+from rolecall.findings import asff, ocsf
 from rolecall.model import INSTANCE_TYPE, ComplianceType, Evaluation, Reason
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -20,13 +24,15 @@ class Format(StrEnum):
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
+    ASFF = "asff"
+    OCSF = "ocsf"
 
 
 class Listing(Protocol):
     """Somewhere to write evaluations."""
 
-    def write(self, evaluation: Evaluation, source: str) -> None:
-        """Write one that was made from `source`."""
+    def write(self, evaluation: Evaluation, subject: Subject) -> None:
+        """Write the one of `subject`."""
 
     def close(self) -> None:
         """Write what ends the whole."""
@@ -46,9 +52,9 @@ class JsonArray:
         self._output = output
         self._opening = "["
 
-    def write(self, evaluation: Evaluation, source: str) -> None:
+    def write(self, evaluation: Evaluation, subject: Subject) -> None:
         """Write one element."""
-        self._output.write(f"{self._opening}\n{_json(row(evaluation, source))}")
+        self._output.write(f"{self._opening}\n{_json(row(evaluation, subject.source))}")
         self._opening = ","
 
     def close(self) -> None:
@@ -62,9 +68,9 @@ class JsonLines:
     def __init__(self, output: TextIO) -> None:
         self._output = output
 
-    def write(self, evaluation: Evaluation, source: str) -> None:
+    def write(self, evaluation: Evaluation, subject: Subject) -> None:
         """Write one line."""
-        self._output.write(f"{_json(row(evaluation, source))}\n")
+        self._output.write(f"{_json(row(evaluation, subject.source))}\n")
 
     def close(self) -> None:
         """Lines need no end."""
@@ -77,9 +83,9 @@ class Csv:
         self._writer = csv.writer(output, lineterminator="\n")
         self._writer.writerow(FIELDS)
 
-    def write(self, evaluation: Evaluation, source: str) -> None:
+    def write(self, evaluation: Evaluation, subject: Subject) -> None:
         """Write one row. A cell that a spreadsheet would take for a formula gets an apostrophe before it."""
-        self._writer.writerow([_cell(value) for value in row(evaluation, source).values()])
+        self._writer.writerow([spreadsheet_cell(value) for value in row(evaluation, subject.source).values()])
 
     def close(self) -> None:
         """Rows need no end."""
@@ -91,13 +97,20 @@ MACHINE_FORMATS: dict[Format, Callable[[TextIO], Listing]] = {
     Format.CSV: Csv,
 }
 
+FINDING_FORMATS: dict[Format, Callable[[TextIO, str], Listing]] = {
+    Format.ASFF: partial(FindingLines, asff.finding),
+    Format.OCSF: partial(FindingLines, ocsf.compliance_finding),
+}
+"""These need the name of the rule as well."""
+
 
 def _json(value: dict[str, str | None]) -> str:
     # Characters as they are: what the output cannot encode, it escapes, and JSON reads these escapes.
     return json.dumps(value, ensure_ascii=False)
 
 
-def _cell(value: str | None) -> str:
+def spreadsheet_cell(value: str | None) -> str:
+    """A cell of a CSV file: what a spreadsheet would take for a formula gets an apostrophe before it."""
     if value is None:
         return ""
     return f"'{value}" if value.startswith(_FORMULA_STARTS) else value

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from rolecall.cli.subjects import Subject
 from rolecall.model import ComplianceType, Evaluation, Reason
 
 STYLES = {
@@ -121,7 +122,7 @@ class Table:
         self._width = self._console.width if output.isatty() else None
         self._empty = True
 
-    def write(self, evaluation: Evaluation, source: str) -> None:  # noqa: ARG002 - people do not look for the file
+    def write(self, evaluation: Evaluation, subject: Subject) -> None:  # noqa: ARG002 - people look for no file
         """Print one row."""
         if self._empty:
             names = _GAP.join(f"{name:<{width}}" for name, width in _COLUMNS)

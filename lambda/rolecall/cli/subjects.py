@@ -20,6 +20,7 @@ from rolecall.events import (
     ChangeNotification,
     Notification,
     OversizedNotification,
+    RuleIdentity,
     parse_invocation,
     read_notification,
 )
@@ -60,6 +61,8 @@ class Subject:
     parameters: RuleParameters
     source: str
     """The file, or the region and service, that it comes from."""
+    rule: RuleIdentity | None = None
+    """The rule that an invocation event asks for; None where there is no such event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,8 @@ def _subject(value: object, source: str, for_rule: ForRule) -> Subject:
     if "invokingEvent" in value:
         # The result token is a secret that nobody needs to keep in a saved event.
         invocation = parse_invocation({"resultToken": TEST_TOKEN, **value})
-        return Subject(_item(invocation.notification), for_rule(invocation.parameters), source)
+        parameters = for_rule(invocation.parameters)
+        return Subject(_item(invocation.notification), parameters, source, invocation.rule)
     if "messageType" in value:
         return Subject(_item(read_notification(value)), for_rule(None), source)
     if "baseConfigurationItems" in value:
