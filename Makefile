@@ -3,6 +3,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := $(CURDIR)/.venv/bin
 READY := .venv/.ready
+# What tests hold our results against, done by somebody else: heavy, and no command needs it.
+ORACLES := .venv/.oracles
 NODE_READY := node_modules/.ready
 # Node.js for the CDK comes from a Python wheel, in the same folder as everything else.
 export PATH := $(BIN):$(PATH)
@@ -13,15 +15,16 @@ LOCAL := build/local/cdk.out
 DEMO := build/demo/cdk.out
 DEMO_ORG := build/demo-org/cdk.out
 DEMO_PARAMETERS := {"allowedInstanceProfileArns": "arn:aws:iam::*:instance-profile/app-*"}
-SYNTHESIZED := app.py cdk.json $(shell find infra lambda -name '*.py' -o -name '*.yaml' -o -name 'requirements.txt')
+SYNTHESIZED := app.py cdk.json $(shell find infra lambda -name '*.py' -o -name '*.yaml' -o -name '*.sql' -o -name '*requirements.txt' \
+	-o -path '*/report/report.*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-org local test check lint types coverage synth bench format lock clean
+.PHONY: help demo demo-org local test test-report check lint types coverage synth bench format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(READY) $(DEMO)/manifest.json  ## a dozen EC2 instances judged by the real functions, without AWS; their findings
+demo: $(READY) $(DEMO)/manifest.json  ## a dozen EC2 instances judged by the real functions, without AWS; their findings and evidence
 	@python -m local.demo $(DEMO)
 
 demo-org: $(READY) $(DEMO_ORG)/manifest.json  ## the same for an organization: one function, several member accounts
@@ -30,8 +33,11 @@ demo-org: $(READY) $(DEMO_ORG)/manifest.json  ## the same for an organization: o
 local: $(READY) $(LOCAL)/manifest.json  ## a local AWS with the rule in it; prints the endpoints to export
 	@python -m local --assembly $(LOCAL)
 
-test: $(READY) $(NODE_READY)  ## all tests
+test: $(READY) $(NODE_READY) $(ORACLES)  ## all tests
 	python -m pytest -n auto --dist loadfile
+
+test-report: $(READY) $(ORACLES)  ## the evidence report in a real Chromium, which has to be installed; CHROMIUM=path
+	python -m pytest tests/browser
 
 check: lint types test synth  ## lint, types, tests, synth with cdk-nag, cfn-lint: what CI runs
 
@@ -39,10 +45,10 @@ lint: $(READY)  ## ruff, its formatter included
 	ruff check .
 	ruff format --check .
 
-types: $(READY)  ## mypy, strict
+types: $(READY) $(ORACLES)  ## mypy, strict
 	mypy
 
-coverage: $(READY) $(NODE_READY)  ## the tests again, with branch coverage of the package
+coverage: $(READY) $(NODE_READY) $(ORACLES)  ## the tests again, with branch coverage of the package
 	coverage run -m pytest
 	coverage report --show-missing
 
@@ -61,7 +67,8 @@ format: $(READY)  ## let ruff format and mend
 
 lock: $(READY)  ## pin the dependencies named in the .in files, with hashes
 	pip install --quiet uv==$(UV_VERSION)
-	for name in lambda/requirements requirements requirements-dev bench/requirements; do \
+	for name in lambda/requirements lambda/evidence-requirements requirements requirements-dev requirements-oracles \
+		bench/requirements; do \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
 			--constraint lambda/requirements.txt --override requirements-override.in \
 			--custom-compile-command "make lock" $$name.in -o $$name.txt || exit; \
@@ -76,8 +83,8 @@ $(LOCAL)/manifest.json: $(SYNTHESIZED) $(NODE_READY)
 
 $(DEMO)/manifest.json: $(SYNTHESIZED) $(NODE_READY)
 	@echo "Synthesizing the stack" >&2
-	@$(CDK) synth --quiet --output $(DEMO) --context environment=security-hub \
-		--context 'ruleParameters=$(DEMO_PARAMETERS)' Rolecall
+	@$(CDK) synth --quiet --output $(DEMO) --context environment=security-hub --context evidence=true \
+		--context 'ruleParameters=$(DEMO_PARAMETERS)' Rolecall Rolecall-Evidence
 
 $(DEMO_ORG)/manifest.json: $(SYNTHESIZED) $(NODE_READY)
 	@echo "Synthesizing the stacks" >&2
@@ -94,6 +101,12 @@ $(READY): requirements-dev.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-dev.txt \
 		|| $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(ORACLES): requirements-oracles.txt $(READY)
+	@echo "Setting up what tests compare with (once)" >&2
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-oracles.txt \
+		|| $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements-oracles.txt
 	@touch $@
 
 $(NODE_READY): package-lock.json $(READY)

@@ -8,7 +8,7 @@ from cdk_nag import AwsSolutionsChecks
 from infra.organization_settings import read_settings
 from infra.package import PackageError
 from infra.package.asset import packaged_code
-from infra.settings import InvalidSettings
+from infra.setting_types import InvalidSettings
 from infra.stacks import add_stacks
 
 

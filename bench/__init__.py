@@ -8,6 +8,7 @@ wall's clock; both are shown.
     schedule      a scheduled run over many instances, beside rdklib's periodic pattern
     organization  runs of several sizes in a member account, and what they make of 1,000,000 instances
     snapshot      `rolecall evaluate` on a large snapshot, beside jq and beside gzip alone
+    evidence      a day's package of 1,000,000 instances: collected, sealed, and verified beside sha256sum and gzip
     memory        cold start and warm events with the processor share of several Lambda memory sizes
 
     population    made-up instances in every shape that AWS shows them in

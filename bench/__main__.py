@@ -14,6 +14,8 @@ from bench.candidates import FOLDER, candidates
 from bench.clocked import FunctionFailed
 from bench.endpoint import Endpoint, WrongAnswer
 from bench.estimate import Assumptions
+from bench.evidence_collect import measure_evidence_collect
+from bench.evidence_verify import measure_evidence_verify
 from bench.figures import Part
 from bench.findings import measure_findings
 from bench.function import measure_function
@@ -35,6 +37,7 @@ class Chosen(StrEnum):
     SNAPSHOT = "snapshot"
     MEMORY = "memory"
     FINDINGS = "findings"
+    EVIDENCE = "evidence"
 
 
 def bench(  # noqa: PLR0913 - one argument for each option
@@ -44,8 +47,13 @@ def bench(  # noqa: PLR0913 - one argument for each option
     *,
     rounds: Annotated[int, typer.Option(min=2, help="Cold starts of each candidate.")] = 20,
     events: Annotated[int, typer.Option(min=20, help="Warm events of each candidate.")] = 400,
-    runs: Annotated[int, typer.Option(min=1, help="Scheduled runs, memory environments and snapshot runs.")] = 3,
-    items: Annotated[int, typer.Option(min=1000, help="Instances in the snapshot, and records of findings.")] = 100_000,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Scheduled runs, memory environments, and runs of snapshot and evidence.")
+    ] = 3,
+    items: Annotated[
+        int,
+        typer.Option(min=1000, help="Instances in the snapshot, records of findings; ten times as many in a package."),
+    ] = 100_000,
     assume: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,7 +115,7 @@ def _measured(  # noqa: PLR0913 - one argument for each option
     assumptions: Assumptions,
     facts: dict[str, str],
 ) -> Iterator[Part]:
-    if set(chosen) - {Chosen.SNAPSHOT, Chosen.FINDINGS}:
+    if set(chosen) - {Chosen.SNAPSHOT, Chosen.FINDINGS, Chosen.EVIDENCE}:
         built = candidates(progress.say)
         facts["function's python"] = built.interpreter.description
         with Endpoint(FOLDER / "tls") as endpoint:
@@ -123,6 +131,10 @@ def _measured(  # noqa: PLR0913 - one argument for each option
         yield from measure_snapshot(progress, items=items, rounds=runs)
     if Chosen.FINDINGS in chosen:
         yield measure_findings(progress, records=items)
+    if Chosen.EVIDENCE in chosen:
+        made, folder = measure_evidence_collect(progress, items=items * 10)
+        yield made
+        yield measure_evidence_verify(progress, folder, items=items * 10, rounds=runs)
 
 
 if __name__ == "__main__":

@@ -162,14 +162,15 @@ class Endpoint:
         target = head.get("x-amz-target", "")
         operation = target.rpartition(".")[2] or parse_qs(body.decode())["Action"][0]
         self._bodies.append((operation, body))
-        content_type, answer = self._content(operation, body)
+        content_type, answer = self.content(operation, body)
         return (
             f"HTTP/1.1 200 OK\r\nx-amzn-RequestId: 0a1b2c3d-0000-4000-8000-000000000000\r\n"
             f"Date: Sat, 31 Jan 2026 12:00:00 GMT\r\nContent-Type: {content_type}\r\n"
             f"Content-Length: {len(answer)}\r\n\r\n"
         ).encode() + answer
 
-    def _content(self, operation: str, body: bytes) -> Answer:
+    def content(self, operation: str, body: bytes) -> Answer:
+        """The answer to a call. Raises AssertionError for one that no benchmark makes."""
         match operation:
             case "PutEvaluations":
                 return _JSON, b'{"FailedEvaluations":[]}'
@@ -197,6 +198,18 @@ class Endpoint:
             case "DescribeInstances":
                 return self.inventory.descriptions[int(parse_qs(body.decode()).get("NextToken", ["0"])[0])]
         raise AssertionError(f"no benchmark calls {operation}")
+
+
+def json_answer(answered: Mapping[str, object]) -> Answer:
+    """Of a service that speaks JSON."""
+    return _JSON, json.dumps(answered).encode()
+
+
+def xml_answer(operation: str, result: str) -> Answer:
+    """Of IAM: what is in the result's element."""
+    name = f"{operation}Re"
+    told = f"<{name}sult>{result}</{name}sult>"
+    return _XML, f'<{name}sponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">{told}</{name}sponse>'.encode()
 
 
 def _requests(stream: ssl.SSLSocket) -> Iterator[tuple[Mapping[str, str], bytes]]:

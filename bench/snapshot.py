@@ -7,6 +7,7 @@ is less than what rolecall answers: whether there is a profile ARN, and no row o
 import gzip
 import hashlib
 import json
+import os
 import re
 import resource
 import shutil
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -75,7 +76,7 @@ def _measure(progress: Progress, file: Path, items: int, rounds: int, kind: str)
     for name in progress.track(f"snapshot, {kind}", [name for _ in range(rounds) for name in commands]):
         output = FOLDER / "snapshot-output"
         # rolecall ends with 1 when something is NON_COMPLIANT, and half of the instances are.
-        runs[name].append(_run(commands[name], output, ends_with=1 if name == ROLECALL else 0))
+        runs[name].append(run(commands[name], output, ends_with=1 if name == ROLECALL else 0))
         if name != GZIP:
             _check(name, output, items)
         output.unlink()
@@ -116,7 +117,13 @@ def _snapshot(progress: Progress, items: int) -> tuple[Path, Path]:
     return plain, compressed
 
 
-def _run(pipeline: Sequence[Sequence[str]], output: Path, *, ends_with: int) -> Run:
+def run(
+    pipeline: Sequence[Sequence[str]], output: Path, *, ends_with: int, variables: Mapping[str, str] | None = None
+) -> Run:
+    """Run commands, each reading from the one before it, the last one into a file. Raises CommandFailed.
+
+    `variables` go over this process's environment.
+    """
     started, cpu_before = time.perf_counter(), _cpu_of_children()
     processes: list[subprocess.Popen[bytes]] = []
     with output.open("wb") as out, output.with_suffix(".errors").open("wb+") as errors:
@@ -128,6 +135,7 @@ def _run(pipeline: Sequence[Sequence[str]], output: Path, *, ends_with: int) -> 
                     stdin=processes[-1].stdout if processes else subprocess.DEVNULL,
                     stdout=out if last else subprocess.PIPE,
                     stderr=errors,
+                    env={**os.environ, **(variables or {})},
                 )
             )
         with _Watch([process.pid for process in processes]) as watch:

@@ -1,14 +1,19 @@
 """The deployment: settings become constructs, constructs become stacks.
 
-    settings   what may be set, read from cdk.json and `-c name=value`, validated before anything is built
-    package    the function's deployment package, built without Docker
-    function   the function, its role, log group and dead-letter queue
-    rule       the AWS Config rule and its permission to invoke the function
-    metrics    what the function and its queue report, named once for alarms and dashboard
-    topic      where alarms go
-    alarms     what must wake somebody
-    dashboard  what somebody then looks at
-    stacks     all of it, for one account and region or for an organization
+    settings       what may be set, read from cdk.json and `-c name=value`, validated before anything is built
+    setting_types  what settings are made of: errors that name one, readers of values
+    package        the functions' deployment packages, built without Docker
+    function       the rule's function, its role, log group and dead-letter queue
+    function_parts what all functions have in common
+    rule           the AWS Config rule and its permission to invoke the function
+    metrics        what functions and queues report, named once for alarms and dashboard
+    topic          where alarms go
+    alarms         what must wake somebody
+    dashboard      what somebody then looks at
+    findings       Security Hub findings, if they are asked for, with modules of its own (findings_*)
+    security_hub   what Security Hub itself is told: insights, and to suppress native findings
+    evidence       the audit evidence, if it is asked for, with modules of its own (evidence_*)
+    stacks         all of it, for one account and region or for an organization
 
 For an organization there are besides:
 

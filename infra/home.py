@@ -9,6 +9,7 @@ from constructs import Construct
 from infra.findings_function import Publishing
 from infra.function import OrganizationRole, acknowledge_wildcards, own_account_statements
 from infra.organization_settings import OrganizationSettings
+from infra.settings import Settings
 
 _AGGREGATOR_ACTIONS = (
     "organizations:DescribeOrganization",
@@ -34,6 +35,11 @@ def shared_role(settings: OrganizationSettings) -> OrganizationRole:
 def bus_name(settings: OrganizationSettings) -> str:
     """The evaluations bus of the home region."""
     return f"{settings.role_prefix}-evaluations"
+
+
+def account_bus_name(settings: Settings) -> str:
+    """The evaluations bus of one account, unless the setting eventBus names another one."""
+    return f"{settings.stack_name}-evaluations"
 
 
 def publishing(settings: OrganizationSettings) -> Publishing:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infra.settings import InvalidSettings
+from infra.setting_types import InvalidSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from aws_cdk import aws_cloudformation as cloudformation
 from aws_cdk import cloudformation_include as include
 from constructs import Construct
 
+from infra.evidence_names import named
+from infra.evidence_steps import COLLECTOR_ACTIONS
 from infra.findings_function import IMPORT_ACTION
 from infra.function import CONFIG_ACTIONS, RULE_ACTIONS
 from infra.limits import STACK_SET
@@ -27,6 +29,7 @@ def template_parameters(settings: OrganizationSettings) -> dict[str, str]:
         "ExecutionRoleName": settings.execution_role_name,
         "OrganizationId": settings.organization_id,
         **publisher_parameters(settings),
+        **collector_parameters(settings),
     }
 
 
@@ -35,6 +38,16 @@ def publisher_parameters(settings: OrganizationSettings) -> dict[str, str]:
     if not settings.security_hub:
         return {}
     return {"PublisherRoleName": settings.publisher_role_name, "FindingsRoleName": settings.findings_role_name}
+
+
+def collector_parameters(settings: OrganizationSettings) -> dict[str, str]:
+    """Likewise, and then no evidence is collected."""
+    if not settings.evidence:
+        return {}
+    return {
+        "CollectorRoleName": settings.collector_role_name,
+        "CollectFunctionRoleName": named(settings, "collect"),
+    }
 
 
 class MemberRoles(Construct):
@@ -84,11 +97,11 @@ class ManagementRole(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: OrganizationSettings) -> None:
         super().__init__(scope, construct_id)
-        publisher = publisher_parameters(settings)
-        given = {name: value for name, value in template_parameters(settings).items() if name not in publisher}
+        optional = {**publisher_parameters(settings), **collector_parameters(settings)}
+        given = {name: value for name, value in template_parameters(settings).items() if name not in optional}
         included = include.CfnInclude(self, "Template", template_file=str(TEMPLATE), parameters=given)
         # Put in place of these, the values would make a condition that is always true or always false.
-        for name, value in publisher.items():
+        for name, value in optional.items():
             included.get_parameter(name).default = value
         rules = "arn:<AWS::Partition>:config:*:<AWS::AccountId>:config-rule/*"
         Validations.of(included.get_resource("Reporter")).acknowledge(
@@ -106,5 +119,11 @@ class ManagementRole(Construct):
             Acknowledgment(
                 id=f"AwsSolutions-IAM5[Resource::{product}]",
                 reason=f"{IMPORT_ACTION}: findings come from every region, and belong there.",
+            )
+        )
+        Validations.of(included.get_resource("Collector")).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-IAM5[Resource::*]",
+                reason=f"{', '.join(COLLECTOR_ACTIONS)} have no resource types of use in IAM.",
             )
         )

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from infra.settings import Allowed, Settings, given_settings, listed, refusal, sentence
+from infra.setting_types import Allowed, given_settings, listed, refusal, sentence
+from infra.settings import Settings
 from rolecall.items import partition_of
 
 MAX_EXCLUDED_ACCOUNTS = 1000
@@ -120,7 +121,8 @@ class OrganizationSettings(Settings):
         Allowed("1 to 32 letters and digits, the first a letter"),
     ] = "rolecall"
     """The roles are named after it: <prefix>-rule in the audit account, <prefix>-reporter in each other one. For
-    findings there are also <prefix>-findings and <prefix>-publisher."""
+    findings there are also <prefix>-findings and <prefix>-publisher, for evidence <prefix>-evidence-plan,
+    <prefix>-evidence-collect, <prefix>-evidence-seal and <prefix>-collector."""
 
     guardrail: Annotated[bool, Allowed("true or false")] = True
     """Whether to keep all but exemptionApproverRoles from exempting instances: a service control policy and a tag
@@ -241,6 +243,11 @@ class OrganizationSettings(Settings):
     def publisher_role_name(self) -> str:
         """The role by which findings get into every other account that is judged."""
         return f"{self.role_prefix}-publisher"
+
+    @property
+    def collector_role_name(self) -> str:
+        """The role by which evidence is collected in every other account that is judged."""
+        return f"{self.role_prefix}-collector"
 
     @property
     def pack_excludes(self) -> list[str]:

@@ -8,7 +8,6 @@ Nothing is read from environment variables or from AWS: the same commit and comm
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -23,12 +22,31 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
-from rolecall.errors import InvalidParameter, InvalidSetting, RolecallError, shown
-from rolecall.findings.settings import FindingSettings, read_remediation_url, read_severities
+from infra.setting_types import (
+    BUS_ARN,
+    BUS_NAME,
+    RETENTION_DAYS,
+    SENTENCE,
+    TOPIC_ARN,
+    Allowed,
+    InvalidSettings,
+    WholeNumber,
+    given_settings,
+    listed,
+    none_for_blank,
+    refusal,
+    remediation_url_given,
+    retention,
+    rule_parameters_given,
+    sentence,
+    severities_given,
+)
+from rolecall.errors import shown
+from rolecall.findings.settings import FindingSettings, read_severities
 from rolecall.findings.severity import DEFAULT_SEVERITIES, Severity
-from rolecall.parameters import MAX_JSON_LENGTH, PARAMETERS, RuleParameters, parse_parameters
+from rolecall.parameters import PARAMETERS, RuleParameters
 
 RULE_NAME_MAX_LENGTH = 37
 """A conformance pack appends 27 characters to a rule's name, and GetComplianceDetailsByConfigRule takes 64."""
@@ -39,108 +57,8 @@ MAX_STACK_NAME = 128
 FREQUENCY_HOURS = {"One_Hour": 1, "Three_Hours": 3, "Six_Hours": 6, "Twelve_Hours": 12, "TwentyFour_Hours": 24}
 """Config's MaximumExecutionFrequency."""
 
-_RETENTION_DAYS = frozenset(
-    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653]
-)
-"""What CloudWatch Logs takes: PutRetentionPolicy."""
-
-_ARN = "arn:[a-z0-9-]+:{service}:[a-z0-9-]+:[0-9]{{12}}:{name}"
-_TOPIC_ARN = _ARN.format(service="sns", name="[A-Za-z0-9_-]{1,256}")
-_BUS_NAME = "[A-Za-z0-9._/-]{1,256}"
-_BUS_ARN = _ARN.format(service="events", name=f"event-bus/{_BUS_NAME}")
-
-_CDK_CONTEXT = frozenset(["cli-telemetry"])
-"""Context of the CDK itself that does not show it; all its other keys begin with @ or contain a colon."""
-
-_SENTENCE = "sentence"
-"""Type of the errors that already say everything in one line."""
-
-
-class InvalidSettings(RolecallError):
-    """One line for each setting that is wrong: its name, its value and what is allowed."""
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What a setting may be, in words: for error messages and documentation."""
-
-    text: str
-
-
-def refusal(name: str, value: object, allowed: str) -> str:
-    """The line that says what is wrong with a setting."""
-    return f"setting {name} is {shown(value)}; allowed: {allowed}"
-
-
-def sentence(text: str) -> PydanticCustomError:
-    """What a validator raises that already says everything in one line."""
-    return PydanticCustomError(_SENTENCE, "{text}", {"text": text})
-
-
-def _no_boolean(value: object) -> object:
-    """In Python true is 1, and 1 is a legal number of concurrent executions."""
-    if isinstance(value, bool):
-        raise PydanticCustomError("boolean", "not a number")
-    return value
-
-
-def _none_for_blank(value: object) -> object:
-    """`-c name=` unsets what cdk.json sets."""
-    return None if value == "" else value
-
-
-def listed(value: object) -> object:
-    """`-c name=one,two` is a list on the command line, and so is `-c 'name=["one", "two"]'`."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return tuple(filter(None, map(str.strip, value.split(","))))
-
-
-def _retention(days: int) -> int:
-    if days not in _RETENTION_DAYS:
-        raise PydanticCustomError("retention", "not a period of CloudWatch Logs")
-    return days
-
-
-def _rule_parameters(given: object) -> RuleParameters:
-    try:
-        parameters = parse_parameters(given)
-    except InvalidParameter as refused:
-        raise sentence(f"setting ruleParameters: {refused}") from None
-    text = json.dumps(parameters.changed())
-    if len(text) > MAX_JSON_LENGTH:
-        raise sentence(
-            f"setting ruleParameters is {len(text)} characters of JSON; allowed: at most {MAX_JSON_LENGTH}, "
-            "AWS Config's limit for the parameters of one rule"
-        )
-    return parameters
-
-
-def _finding_severities(given: object) -> dict[str, str]:
-    """Those that are no defaults."""
-    try:
-        read = read_severities(given, "setting findingSeverities")
-    except InvalidSetting as refused:
-        raise sentence(str(refused)) from None
-    return {reason.value: label.value for reason, label in read.items() if DEFAULT_SEVERITIES[reason] != label}
-
-
-def _remediation_url(given: object) -> str | None:
-    try:
-        return read_remediation_url(given, "setting remediationUrl")
-    except InvalidSetting as refused:
-        raise sentence(str(refused)) from None
-
-
-WholeNumber = Annotated[int, BeforeValidator(_no_boolean)]
+EVIDENCE_NAME_MAX_LENGTH = 45
+"""With `-evidence-collect` a role's name: IAM takes 64 characters. Firehose and Step Functions take more."""
 
 COMPANION_RULES = (
     "ec2-imdsv2-check",
@@ -183,7 +101,7 @@ class Settings(BaseModel):
     compliance history is lost."""
 
     rule_parameters: Annotated[
-        RuleParameters, PlainValidator(_rule_parameters), Allowed("a JSON object of rule parameters and values")
+        RuleParameters, PlainValidator(rule_parameters_given), Allowed("a JSON object of rule parameters and values")
     ] = RuleParameters()
     """The rule's parameters as one JSON object, for example `{"exemptionExpiryRequired": true}`."""
 
@@ -209,7 +127,7 @@ class Settings(BaseModel):
 
     reserved_concurrency: Annotated[
         Annotated[WholeNumber, Field(ge=1, le=100_000)] | None,
-        BeforeValidator(_none_for_blank),
+        BeforeValidator(none_for_blank),
         Allowed("a whole number of 1 or more, or nothing to reserve none"),
     ] = None
     """Concurrent executions set aside for the rule's function, which are its upper limit as well. None by default: they
@@ -218,8 +136,8 @@ class Settings(BaseModel):
 
     log_retention_days: Annotated[
         WholeNumber,
-        AfterValidator(_retention),
-        Allowed(f"one of {', '.join(map(str, sorted(_RETENTION_DAYS)))}"),
+        AfterValidator(retention),
+        Allowed(f"one of {', '.join(map(str, sorted(RETENTION_DAYS)))}"),
     ] = 365
     """Days that the logs of functions are kept."""
 
@@ -228,8 +146,8 @@ class Settings(BaseModel):
     would drop the metrics, which are log lines, and the errors that the runtime itself reports."""
 
     event_bus: Annotated[
-        Annotated[str, Field(pattern=rf"^({_BUS_NAME}|{_BUS_ARN})$")] | None,
-        BeforeValidator(_none_for_blank),
+        Annotated[str, Field(pattern=rf"^({BUS_NAME}|{BUS_ARN})$")] | None,
+        BeforeValidator(none_for_blank),
         Allowed("the name or the ARN of an EventBridge event bus, or nothing to publish nothing"),
     ] = None
     """The bus on which each evaluation is published as a record: a change after it was put, a sweep's difference
@@ -237,7 +155,7 @@ class Settings(BaseModel):
 
     alarm_topic: Annotated[
         str,
-        Field(pattern=rf"^(create|none|{_TOPIC_ARN})$"),
+        Field(pattern=rf"^(create|none|{TOPIC_ARN})$"),
         Allowed("create, none, or the ARN of an SNS topic that is not FIFO"),
     ] = "create"
     """Where alarms go: to an encrypted topic that the stack creates, nowhere, or to a topic of your own, which must
@@ -245,7 +163,7 @@ class Settings(BaseModel):
 
     alarm_email: Annotated[
         Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | None,
-        BeforeValidator(_none_for_blank),
+        BeforeValidator(none_for_blank),
         Allowed("an e-mail address, or nothing"),
     ] = None
     """An address to subscribe to the topic that the stack creates. AWS sends it a link that must be opened once."""
@@ -271,7 +189,7 @@ class Settings(BaseModel):
 
     finding_severities: Annotated[
         dict[str, str],
-        PlainValidator(_finding_severities),
+        PlainValidator(severities_given),
         Allowed(f"a JSON object of reasons ({', '.join(DEFAULT_SEVERITIES)}) and severities ({', '.join(Severity)})"),
     ] = {}
     """Severity of a finding by its reason, where it shall not be the default; docs/security-hub.md lists these."""
@@ -280,7 +198,7 @@ class Settings(BaseModel):
     """Whether the finding of an instance that now has a role stays active as PASSED, instead of being archived."""
 
     remediation_url: Annotated[
-        str | None, PlainValidator(_remediation_url), Allowed("an http:// or https:// address, or nothing")
+        str | None, PlainValidator(remediation_url_given), Allowed("an http:// or https:// address, or nothing")
     ] = None
     """The page that every finding names, such as one of your own. Nothing: AWS's page for the finding's reason."""
 
@@ -297,6 +215,27 @@ class Settings(BaseModel):
     insights: Annotated[bool, Allowed("true or false")] = True
     """Whether to create insights beside the findings: failing by account, failing by region, exempt by account."""
 
+    evidence: Annotated[bool, Allowed("true or false")] = False
+    """Whether to export audit evidence: a ledger of all verdicts, and a signed package of every day."""
+
+    evidence_lock_mode: Annotated[Literal["GOVERNANCE", "COMPLIANCE"], Allowed("GOVERNANCE or COMPLIANCE")] = (
+        "GOVERNANCE"
+    )
+    """How S3 Object Lock protects packages. Under COMPLIANCE nobody, the account's root user included, can delete one
+    before its time: not even one that was made by mistake."""
+
+    evidence_lock_days: Annotated[
+        WholeNumber, Field(ge=1, le=36_500), Allowed("a whole number of days from 1 to 36500")
+    ] = 400
+    """Days that a package is locked from the moment it is written. What is locked already keeps its date."""
+
+    evidence_concurrency: Annotated[WholeNumber, Field(ge=1, le=1_000), Allowed("a whole number from 1 to 1000")] = 10
+    """How many accounts and regions are collected at once. They share the aggregator's request rate."""
+
+    evidence_schedule_hour_utc: Annotated[WholeNumber, Field(ge=1, le=23), Allowed("a whole number from 1 to 23")] = 6
+    """The hour, in UTC, at which the package of the day before is made. Not 0: records of the last minutes are still on
+    their way into the ledger then."""
+
     @model_validator(mode="after")
     def _findings_hang_together(self) -> Self:
         if self.suppress_native_findings and not self.security_hub:
@@ -312,6 +251,16 @@ class Settings(BaseModel):
                 "bus of the stack: a rule on a bus of elsewhere cannot be created from here"
             )
             raise sentence(refusal("eventBus", self.event_bus, allowed))
+        return self
+
+    @model_validator(mode="after")
+    def _evidence_hangs_together(self) -> Self:
+        if self.evidence and (self.event_bus or "").startswith("arn:"):
+            allowed = "while evidence is true, the name of a bus of the stack's own account and region, or nothing"
+            raise sentence(refusal("eventBus", self.event_bus, allowed))
+        if self.evidence and self.mode == "account" and len(self.stack_name) > EVIDENCE_NAME_MAX_LENGTH:
+            allowed = f"at most {EVIDENCE_NAME_MAX_LENGTH} characters while evidence is true: roles are named after it"
+            raise sentence(refusal("stackName", self.stack_name, allowed))
         return self
 
     @model_validator(mode="after")
@@ -351,28 +300,6 @@ class Settings(BaseModel):
             raise InvalidSettings(*(_problem(cls, error) for error in refused.errors())) from None
 
 
-def given_settings(context: Mapping[str, object]) -> dict[str, object]:
-    """The settings in the context of a CDK app: those of the environment, and over them the single ones."""
-    given = {key: value for key, value in context.items() if not _belongs_to_cdk(key)}
-    chosen = _environment(given.pop("environment", "default"), given.pop("environments", {"default": {}}))
-    return {**chosen, **given}
-
-
-def _belongs_to_cdk(key: str) -> bool:
-    return key.startswith("@") or ":" in key or key in _CDK_CONTEXT
-
-
-def _environment(name: object, environments: object) -> Mapping[str, object]:
-    if not isinstance(environments, Mapping):
-        raise InvalidSettings(refusal("environments", environments, "an object of environment names and settings"))
-    if not isinstance(name, str) or name not in environments:
-        raise InvalidSettings(refusal("environment", name, f"{', '.join(environments)} (environments in cdk.json)"))
-    settings = environments[name]
-    if not isinstance(settings, Mapping):
-        raise InvalidSettings(refusal(f"environments.{name}", settings, "an object of settings and values"))
-    return settings
-
-
 def documented(model: type[Settings] = Settings, beyond: type[BaseModel] = BaseModel) -> Iterator[tuple[str, ...]]:
     """Each setting's name in cdk.json, default as JSON, what is allowed, and meaning; but none that `beyond` has."""
     for attribute, field in model.model_fields.items():
@@ -393,7 +320,7 @@ def _allowed(model: type[Settings], attribute: str) -> str:
 
 
 def _problem(model: type[Settings], error: ErrorDetails) -> str:
-    if error["type"] == _SENTENCE:
+    if error["type"] == SENTENCE:
         return error["msg"]
     name = str(error["loc"][0])
     attributes = {to_camel(attribute): attribute for attribute in model.model_fields}

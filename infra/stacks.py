@@ -9,22 +9,32 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.dashboard import RuleDashboard
+from infra.evidence import Evidence
 from infra.findings import Findings
 from infra.findings_alarms import FindingsDashboard
 from infra.function import RuleFunction
 from infra.guardrail import Guardrail
-from infra.home import Aggregator, EvaluationsBus, ExecutionRole, bus_name, publishing, shared_role
+from infra.home import (
+    Aggregator,
+    EvaluationsBus,
+    ExecutionRole,
+    account_bus_name,
+    bus_name,
+    publishing,
+    shared_role,
+)
 from infra.invocation import OrganizationInvocation
 from infra.member_roles import ManagementRole, MemberRoles
 from infra.metrics import RuleMetrics
 from infra.organization_settings import OrganizationSettings
 from infra.pack import AccountPack, OrganizationPack
-from infra.package import FINDINGS, RULE, Contents
+from infra.package import EVIDENCE, FINDINGS, RULE, Contents
 from infra.rule import ConfigRule
 from infra.security_hub import Insights, NativeFindingsSuppressed
 from infra.settings import Settings
 from infra.topic import alarm_topic
 
+_EVIDENCE = "a ledger of all verdicts, and a signed package of every day"
 _SECURITY_HUB = "what Security Hub is told about findings of AWS Config, and its insights"
 _SUBJECT = "every EC2 instance carries an IAM instance profile, or a documented reason not to"
 
@@ -34,7 +44,7 @@ def add_stacks(app: App, settings: Settings, code: Callable[[Contents], lambda_.
     if isinstance(settings, OrganizationSettings):
         _add_organization(app, settings, code)
     else:
-        AccountStack(app, settings=settings, code=code)
+        account = AccountStack(app, settings=settings, code=code)
         if _has_security_hub_stack(settings):
             # Of its own: Security Hub has to be on before, and where findings are aggregated it may be elsewhere.
             hub = Stack(
@@ -44,6 +54,13 @@ def add_stacks(app: App, settings: Settings, code: Callable[[Contents], lambda_.
                 analytics_reporting=False,
             )
             _tell_security_hub(hub, settings)
+        if settings.evidence:
+            evidence = Stack(
+                app, f"{settings.stack_name}-Evidence", description=f"rolecall: {_EVIDENCE}", analytics_reporting=False
+            )
+            bus = settings.event_bus or account_bus_name(settings)
+            Evidence(evidence, "Evidence", settings=settings, bus_name=bus, code=code(EVIDENCE))
+            evidence.add_stack_dependency(account)
 
 
 class AccountStack(Stack):
@@ -61,8 +78,9 @@ class AccountStack(Stack):
             analytics_reporting=False,
         )
         bus, findings = settings.event_bus, None
-        if settings.security_hub:
+        if settings.security_hub or settings.evidence:
             bus = bus or self._own_bus(settings)
+        if settings.security_hub and bus:
             findings = Findings(self, "Findings", settings=settings, code=code(FINDINGS), bus=bus)
         function = RuleFunction(self, "RuleFunction", settings=settings, code=code(RULE), bus=bus)
         rule: Construct = (
@@ -76,7 +94,7 @@ class AccountStack(Stack):
         _watch(self, settings, function, findings)
 
     def _own_bus(self, settings: Settings) -> str:
-        name = f"{settings.stack_name}-evaluations"
+        name = account_bus_name(settings)
         return EvaluationsBus(self, "EvaluationsBus", name=name, description="Evaluation records of rolecall").name
 
 
@@ -190,6 +208,15 @@ def _add_organization(app: App, settings: OrganizationSettings, code: Callable[[
             findings.add_stack_dependency(stack)
         # A record that comes before the findings' queue is lost to them.
         before_rules.append(findings)
+    if settings.evidence:
+        evidence = OrganizationStack(
+            app, "Evidence", settings=settings, account=settings.audit_account_id, description=_EVIDENCE
+        )
+        Evidence(evidence, "Evidence", settings=settings, bus_name=bus_name(settings), code=code(EVIDENCE))
+        for stack in (home, roles):
+            evidence.add_stack_dependency(stack)
+        # As above: lost to the ledger.
+        before_rules.append(evidence)
     if _has_security_hub_stack(settings):
         hub = OrganizationStack(
             app, "SecurityHub", settings=settings, account=settings.audit_account_id, description=_SECURITY_HUB

@@ -15,8 +15,11 @@ NAMES_AND_ARNS: Mapping[str, tuple[str, str]] = {
     "AWS::Events::EventBus": ("Name", "events:{region}:{account}:event-bus/{name}"),
     "AWS::Events::Rule": ("Name", ""),
     "AWS::IAM::Role": ("RoleName", "iam::{account}:role/{name}"),
+    "AWS::KinesisFirehose::DeliveryStream": ("DeliveryStreamName", "firehose:{region}:{account}:deliverystream/{name}"),
     "AWS::Lambda::Function": ("FunctionName", "lambda:{region}:{account}:function:{name}"),
     "AWS::Logs::LogGroup": ("LogGroupName", "logs:{region}:{account}:log-group:{name}:*"),
+    "AWS::Logs::LogStream": ("LogStreamName", ""),
+    "AWS::S3::Bucket": ("BucketName", "s3:::{name}"),
     "AWS::SNS::Topic": ("TopicName", "sns:{region}:{account}:{name}"),
     "AWS::SQS::Queue": ("QueueName", "sqs:{region}:{account}:{name}"),
 }
@@ -100,7 +103,9 @@ class Stack:
         properties = mapping(self.resources[logical_id].get("Properties", {}), f"{self.name}: {logical_id}.Properties")
         if name_property in properties:
             return self.text(properties[name_property], f"{logical_id}.{name_property}")
-        return f"{self.name}-{logical_id}"[:MADE_UP_NAME_LENGTH]
+        made_up = f"{self.name}-{logical_id}"[:MADE_UP_NAME_LENGTH]
+        # Bucket names have no capital letters, and at most 63 others.
+        return made_up[-63:].lower().lstrip("-") if name_property == "BucketName" else made_up
 
     def attribute(self, logical_id: str, attribute: str, where: str) -> str:
         """What Fn::GetAtt gives: an ARN of a type in `NAMES_AND_ARNS`, or a value of `physical_ids`."""

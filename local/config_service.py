@@ -17,7 +17,6 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import botocore.session
@@ -25,13 +24,14 @@ from botocore.model import ServiceModel
 
 from local.aggregator import Aggregators
 from local.aggregator_sources import Place
+from local.attempts import Attempt, answered, document_of
 from local.config_region import ConfigRegion
 from local.config_settings import Invoke, Settings, any_function_exists, invoke_nothing
 from local.constraints import InputConstraints
 from local.credentials import Credentials, credential_scope
 from local.faults import ANSWERING, Fault, FaultKind, Faults
 from local.http_server import Request, Response
-from local.journal import Call, Journal, without_secrets
+from local.journal import Journal, without_secrets
 from local.rule_events import NOTIFICATION_LIMIT, Event
 from local.service_errors import ServiceError
 from local.timestamps import Clock, now_ms
@@ -138,31 +138,15 @@ class ConfigService:
         """Answer one request; None where the connection is to be dropped."""
         if request.target.startswith(CONTROL_PREFIX):
             return self._control(request)
-        started, received = time.perf_counter(), datetime.now(UTC)
-        attempt = _Attempt()
-        try:
-            body: _Answer = self._carry_out(request, attempt)
-            response: Response | None = _response(200, body)
-        except ServiceError as error:
-            attempt.error = error.code
-            response = _response(error.status, {"__type": error.code, "message": error.message})
-        if attempt.fault is not None:
-            attempt.error = attempt.fault.kind
-            response = _spoiled(attempt.fault)
-        self.journal.add(
-            Call(
-                attempt.operation,
-                attempt.account,
-                attempt.region,
-                without_secrets(attempt.document),
-                attempt.error,
-                received,
-                time.perf_counter() - started,
-            )
+        return answered(
+            self.journal,
+            lambda attempt: _response(200, self._carry_out(request, attempt)),
+            refused=_refused,
+            spoiled=_spoiled,
+            kept=without_secrets,
         )
-        return response
 
-    def _carry_out(self, request: Request, attempt: "_Attempt") -> _Answer:
+    def _carry_out(self, request: Request, attempt: Attempt) -> _Answer:
         raw = request.read()
         attempt.operation = (request.headers.get("X-Amz-Target") or "").removeprefix(TARGET_PREFIX)
         self._check_operation(request)
@@ -171,7 +155,7 @@ class ConfigService:
             raise ServiceError("InvalidSignatureException", "Credential should be scoped to correct service: 'config'.")
         attempt.account = self.credentials.account_of(scope.access_key, request.headers.get("X-Amz-Security-Token"))
         attempt.region = scope.region
-        attempt.document = _document(raw)
+        attempt.document = document_of(raw)
         if delay := self.faults.take(attempt.operation, FaultKind.DELAY):
             time.sleep(delay.seconds)
         attempt.fault = self.faults.take(attempt.operation, *ANSWERING)
@@ -218,24 +202,8 @@ class ConfigService:
         return _response(200, {})
 
 
-class _Attempt:
-    """What is known of a call so far, for the journal."""
-
-    def __init__(self) -> None:
-        self.operation = self.account = self.region = ""
-        self.document: dict[str, Any] = {}
-        self.error: str | None = None
-        self.fault: Fault | None = None
-
-
-def _document(raw: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(raw or b"{}")
-    except ValueError:
-        raise ServiceError("SerializationException", "The request's body is not JSON") from None
-    if not isinstance(document, dict):
-        raise ServiceError("SerializationException", "Start of structure or map found where not expected.")
-    return document
+def _refused(error: ServiceError) -> Response:
+    return _response(error.status, {"__type": error.code, "message": error.message})
 
 
 def _response(status: int, body: _Answer) -> Response:
@@ -248,9 +216,9 @@ def _response(status: int, body: _Answer) -> Response:
 def _spoiled(fault: Fault) -> Response | None:
     match fault.kind:
         case FaultKind.THROTTLE:
-            return _response(400, {"__type": "ThrottlingException", "message": "Rate exceeded"})
+            return _refused(ServiceError("ThrottlingException", "Rate exceeded"))
         case FaultKind.OUTAGE:
-            return _response(fault.status, {"__type": "InternalFailure", "message": "An internal error occurred."})
+            return _refused(ServiceError("InternalFailure", "An internal error occurred.", fault.status))
         case FaultKind.GARBLE:
             return _response(200, b"<html><body>This is not the service that you are looking for.</body></html>")
         case _:

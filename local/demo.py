@@ -1,11 +1,12 @@
 """`make demo`: a dozen EC2 instances, judged by the rule as it would be deployed, without AWS.
 
 Instances are launched and changed through boto3; AWS Config records them and invokes the function of the synthesized
-template, under AWS's own runtime client; what is shown is what Config has recorded afterwards.
+template, under AWS's own runtime client; what is shown is what Config has recorded afterwards. In the end the evidence
+of the day is sealed, and verified.
 """
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from local.aws import LocalAws
+from local.config_service import ConfigService
+from local.demo_evidence import DemoClock, show, take_along
 from local.demonstration import (
     GONE,
     KEY,
@@ -27,6 +30,7 @@ from local.demonstration import (
     wait_for_functions,
 )
 from local.deployment import Deployment
+from local.evidence_deployment import EvidenceDeployment
 
 OVERSIZED = "ledger"
 
@@ -57,9 +61,11 @@ def scenes(today: datetime) -> list[Scene]:
 class Demo:
     """The local account while the demo runs."""
 
-    def __init__(self, aws: LocalAws, deployment: Deployment) -> None:
+    def __init__(self, aws: LocalAws, deployment: Deployment, evidence: EvidenceDeployment, clock: DemoClock) -> None:
         self.aws = aws
         self.deployment = deployment
+        self.evidence = evidence
+        self.clock = clock
         (rule,) = deployment.rule_names
         self.account = Account(aws, aws.account, rule)
 
@@ -70,13 +76,17 @@ class Demo:
             self.aws.recorder.force_oversized(self.account.ids[scene.name])
 
     def settle(self) -> None:
-        """Let Config see what changed, and the function answer."""
+        """Let Config see what changed, the function answer, and the ledger have it."""
         self.aws.recorder.record_now()
         wait_for_functions(self.deployment)
+        self.evidence.relay.deliver()
 
     def pass_a_night(self) -> None:
         """It is tomorrow, nothing changed, and Config sends the rule its daily notification."""
-        self.deployment.runtime.advance_clock(timedelta(days=1))
+        night = timedelta(days=1)
+        self.clock.advance(night)
+        self.deployment.runtime.advance_clock(night)
+        self.evidence.advance_clock(night)
         self.aws.config_region.run_schedule(self.account.rule)
         self.settle()
 
@@ -86,15 +96,17 @@ class Demo:
 
 
 def main() -> None:
-    """Tell the story; `sys.argv[1]` is the synthesized assembly."""
-    console = terminal()
+    """Tell the story; `sys.argv[1]` is the synthesized assembly, beside which the evidence is left."""
+    console, clock, assembly = terminal(), DemoClock(), Path(sys.argv[1])
+    today = clock.now()
     with told(console, "Starting a local AWS and the rule in it"):
-        aws = LocalAws()
+        aws = LocalAws(config=ConfigService(clock=clock.now_ms))
         aws.client("securityhub").enable_security_hub(EnableDefaultStandards=False)
-        deployment = Deployment(aws, Path(sys.argv[1]), time_scale=0.01)
-    with aws, deployment:
-        demo = Demo(aws, deployment)
-        cast = scenes(datetime.now(UTC))
+        deployment = Deployment(aws, assembly, time_scale=0.01)
+        evidence = EvidenceDeployment(aws, assembly, clock=clock.now, time_scale=0.01)
+    with aws, deployment, evidence:
+        demo = Demo(aws, deployment, evidence, clock)
+        cast = scenes(today)
         with told(console, f"Launching {len(cast)} EC2 instances; the rule judges each"):
             for scene in cast:
                 demo.launch(scene)
@@ -109,6 +121,13 @@ def main() -> None:
         console.print("Meanwhile the findings function told Security Hub what each verdict means:")
         console.print(findings_table({one: name for name, one in demo.account.ids.items()}, demo.account.findings()))
         _sum_up(console, demo)
+        with told(console, "The state machine collects the evidence of the day that is over, and seals it"):
+            package = take_along(aws, evidence, today.date(), assembly.parent / "evidence")
+        show(console, package)
+    console.print(
+        "Next: [bold]make local[/] keeps such an AWS running; "
+        "[bold].venv/bin/rolecall evaluate --help[/] judges your own items; README.md tells how to deploy."
+    )
 
 
 def _change(account: Account) -> dict[str, str]:
@@ -152,9 +171,7 @@ def _sum_up(console: Console, demo: Demo) -> None:
     imports = len(demo.aws.security_hub.journal.calls("BatchImportFindings"))
     console.print(
         f"{len(events)} events from AWS Config, answered by {told}, and {imports} BatchImportFindings; none failed.\n"
-        f"The functions ran as they would be deployed: {demo.deployment.runtime.interpreter.description}.\n"
-        "Next: [bold]make local[/] keeps such an AWS running; "
-        "[bold].venv/bin/rolecall evaluate --help[/] judges your own items; README.md tells how to deploy."
+        f"The functions ran as they would be deployed: {demo.deployment.runtime.interpreter.description}."
     )
 
 

@@ -72,11 +72,11 @@ class FunctionRuntime(Closing):
 
     def advance_clock(self, by: timedelta) -> None:
         """From now on the function believes that it is later by this much; environments start anew for it."""
-        with self._lock:
-            self._clock_ahead += by
-            idle, self._idle = self._idle, []
-        for environment in idle:
-            self._discard(environment)
+        self._set_clock_ahead(self._clock_ahead + by)
+
+    def set_clock(self, now: datetime) -> None:
+        """The same; it believes that it is this moment, which may be in the past."""
+        self._set_clock_ahead(now - datetime.now(UTC))
 
     def close(self) -> None:
         """End every process. Invocations under way end with an error; waiting ones are not begun."""
@@ -93,6 +93,13 @@ class FunctionRuntime(Closing):
         self._at_exit.detach()
         if self._unpacked:
             self._unpacked.cleanup()
+
+    def _set_clock_ahead(self, ahead: timedelta) -> None:
+        with self._lock:
+            self._clock_ahead = ahead
+            idle, self._idle = self._idle, []
+        for environment in idle:
+            self._discard(environment)
 
     @contextmanager
     def _environment(self) -> Iterator[ExecutionEnvironment]:

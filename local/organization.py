@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local.aws import LocalAws
-from local.cloud_assembly import AssemblyError, Place, Stack, read_stacks
+from local.cloud_assembly import AssemblyError, Place, Stack, mapping, read_stacks
 from local.nested_template import nested_stack
 from local.recorder import Recorder
 from local.template import config_rules
@@ -16,6 +16,7 @@ from rolecall.items import partition_of
 
 _STACK_SET = "AWS::CloudFormation::StackSet"
 _PACK = "AWS::Config::OrganizationConformancePack"
+_AGGREGATOR = "AWS::Config::ConfigurationAggregator"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class OrganizationAssembly:
             stack.text(properties["TemplateBody"], _PACK),
             {one["ParameterName"]: one["ParameterValue"] for one in given},
         )
+
+    def aggregator(self, place: Place) -> dict[str, Any]:
+        """The aggregator of the audit account, as PutConfigurationAggregator takes it."""
+        stack, properties = _only(read_stacks(self.cdk_out, place), _AGGREGATOR)
+        return dict(mapping(stack.resolve(properties, _AGGREGATOR), _AGGREGATOR))
 
 
 def read_organization(cdk_out: Path) -> OrganizationAssembly:
@@ -83,13 +89,21 @@ class Organization:
         self._aws.client("config", account).put_config_rule(ConfigRule={**rule, "ConfigRuleName": name})
         return name
 
+    def aggregate(self) -> None:
+        """From now on the audit account sees what is recorded in all accounts, those that join later too."""
+        aggregator = self._assembly.aggregator(self._place(self._assembly.audit_account))
+        self._aws.client("config").put_configuration_aggregator(**aggregator)
+
     def roll_out_role(self, account: str) -> None:
-        """What the StackSet does once it gets to the account."""
+        """What the StackSet does whenever it gets to the account: roles that are there stay as they are."""
         body, given = self._assembly.role_template, self._assembly.role_parameters
         stack = nested_stack("member roles", body, given, self._place(account))
         iam = self._aws.client("iam", account)
+        present = {role["RoleName"] for role in iam.list_roles()["Roles"]}
         for logical_id, unresolved in stack.of_type("AWS::IAM::Role").items():
             role: Any = stack.resolve(unresolved, logical_id)
+            if role["RoleName"] in present:
+                continue
             trust = json.dumps(role["AssumeRolePolicyDocument"])
             iam.create_role(RoleName=role["RoleName"], Description=role["Description"], AssumeRolePolicyDocument=trust)
             for policy in role["Policies"]:

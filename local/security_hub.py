@@ -9,18 +9,18 @@ import secrets
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from local import finding_filters
+from local.attempts import Attempt, answered, document_of
 from local.constraints import InputConstraints
 from local.credentials import Credentials, credential_scope
 from local.faults import ANSWERING, Fault, FaultKind, Faults
 from local.http_server import Request, Response
-from local.journal import Call, Journal
+from local.journal import Journal
 from local.paging import Pages
 from local.security_hub_findings import Finding
 from local.security_hub_region import Behaviour, SecurityHubRegion, service_model, update
@@ -54,18 +54,6 @@ class _Aggregation:
     home_region: str
     accounts: frozenset[str]
     regions: frozenset[str]
-
-
-@dataclass
-class _Attempt:
-    """What is known of a call so far, for the journal."""
-
-    operation: str = ""
-    account: str = ""
-    region: str = ""
-    document: dict[str, Any] = field(default_factory=dict)
-    error: str | None = None
-    fault: Fault | None = None
 
 
 class SecurityHubService:
@@ -126,30 +114,15 @@ class SecurityHubService:
 
     def respond(self, request: Request) -> Response | None:
         """Answer one request; None where the connection is to be dropped."""
-        started, received = time.perf_counter(), datetime.now(UTC)
-        attempt = _Attempt()
-        try:
-            response: Response | None = _response(200, self._carry_out(request, attempt))
-        except ServiceError as error:
-            attempt.error = error.code
-            response = _refused(error)
-        if attempt.fault is not None:
-            attempt.error = attempt.fault.kind
-            response = _spoiled(attempt.fault)
-        self.journal.add(
-            Call(
-                attempt.operation,
-                attempt.account,
-                attempt.region,
-                _short(attempt.document),
-                attempt.error,
-                received,
-                time.perf_counter() - started,
-            )
+        return answered(
+            self.journal,
+            lambda attempt: _response(200, self._carry_out(request, attempt)),
+            refused=_refused,
+            spoiled=_spoiled,
+            kept=_short,
         )
-        return response
 
-    def _carry_out(self, request: Request, attempt: _Attempt) -> dict[str, Any]:
+    def _carry_out(self, request: Request, attempt: Attempt) -> dict[str, Any]:
         raw = request.read()
         scope = credential_scope(request.headers.get("Authorization"))
         if scope.service != SERVICE:
@@ -157,7 +130,7 @@ class SecurityHubService:
         attempt.account = self.credentials.account_of(scope.access_key, request.headers.get("X-Amz-Security-Token"))
         attempt.region = scope.region
         attempt.operation = _operation(request)
-        attempt.document = _document(raw)
+        attempt.document = document_of(raw)
         if delay := self.faults.take(attempt.operation, FaultKind.DELAY):
             time.sleep(delay.seconds)
         attempt.fault = self.faults.take(attempt.operation, *ANSWERING)
@@ -169,7 +142,7 @@ class SecurityHubService:
             _check(attempt.operation, attempt.document)
         return self._answer(attempt, region, len(raw))
 
-    def _answer(self, attempt: _Attempt, region: SecurityHubRegion, size: int) -> dict[str, Any]:
+    def _answer(self, attempt: Attempt, region: SecurityHubRegion, size: int) -> dict[str, Any]:
         match attempt.operation:
             case "BatchImportFindings":
                 return region.import_findings(attempt.document, size)
@@ -230,16 +203,6 @@ def _operation(request: Request) -> str:
         message = f"The local Security Hub does not carry out {request.method} {path}"
         raise ServiceError("UnknownOperationException", message)
     return operation
-
-
-def _document(raw: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(raw or b"{}")
-    except ValueError:
-        raise ServiceError("SerializationException", "The request's body is not JSON") from None
-    if not isinstance(document, dict):
-        raise ServiceError("SerializationException", "Start of structure or map found where not expected.")
-    return document
 
 
 def _check(operation: str, document: Mapping[str, Any]) -> None:

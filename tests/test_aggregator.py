@@ -12,7 +12,7 @@ from rolecall.errors import ServiceError
 from rolecall.items import configuration_item
 from rolecall.record import timestamp
 from rolecall.recorded_results import RecordedResult
-from tests.builders import REGION, RULE_NAME, iso
+from tests.builders import NOW, REGION, RULE_NAME, iso
 from tests.local.aggregated import AUDIT, MEMBERS, NAME, ORGANIZATION, Organization
 from tests.local.config_harness import INSTANCE, evaluation, instance_id, running_config
 
@@ -95,8 +95,9 @@ def test_results(organization: Aggregated) -> None:
     organization.judge(MEMBERS[0], *range(70, 140), ComplianceType="COMPLIANT", Annotation="EXEMPT: appliance")
     organization.config.service.faults.inject("empty-page", "GetAggregateComplianceDetailsByConfigRule", 2)
     results = list(organization.reader().results(organization.rule(MEMBERS[0]), MEMBERS[0], REGION))
+    told = evaluation()
     assert results[0] == RecordedResult(
-        INSTANCE, instance_id(0), "NON_COMPLIANT", evaluation()["Annotation"], evaluation()["OrderingTimestamp"]
+        INSTANCE, instance_id(0), "NON_COMPLIANT", told["Annotation"], told["OrderingTimestamp"], recorded_at=NOW
     )
     assert results[139][:4] == (INSTANCE, instance_id(139), "COMPLIANT", "EXEMPT: appliance")
     assert len(results) == 140
@@ -113,6 +114,8 @@ def test_times_are_in_utc_wherever_this_runs(organization: Aggregated, monkeypat
         monkeypatch.delenv("TZ")
         time.tzset()
     assert timestamp(result.ordering_timestamp) == iso(evaluation()["OrderingTimestamp"])
+    assert result.recorded_at
+    assert timestamp(result.recorded_at) == iso(NOW)
 
 
 def test_throttling_is_waited_for(organization: Aggregated, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -460,7 +460,10 @@ def test_recorded_results_come_over_all_pages_and_to_the_millisecond(aws: Surrou
         (one.item.resource_type, one.item.resource_id, one.compliance_type, one.annotation, CAPTURED)
         for one in evaluations
     ]
-    assert sorted(aws.config.recorded_results(RULE_NAME)) == sorted(expected)
+    recorded = list(aws.config.recorded_results(RULE_NAME))
+    assert sorted(one[:5] for one in recorded) == sorted(expected)
+    assert {one.recorded_at.tzinfo for one in recorded if one.recorded_at} == {UTC}
+    assert all(one.recorded_at and one.recorded_at > CAPTURED for one in recorded)
     calls = aws.calls("GetComplianceDetailsByConfigRule")
     assert ([call.input["Limit"] for call in calls], len(calls)) == ([100] * 4, 4)
 

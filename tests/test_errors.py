@@ -5,7 +5,9 @@ import pytest
 
 from rolecall import errors
 from rolecall.errors import (
+    AlreadyWritten,
     AwsError,
+    Damaged,
     EvaluationsRejected,
     IncompleteRun,
     InvalidEvent,
@@ -13,11 +15,15 @@ from rolecall.errors import (
     InvalidItem,
     InvalidParameter,
     ItemNotRecorded,
+    Missing,
+    NotAFile,
+    NotSealed,
     OutOfTime,
     RecordsRejected,
     ResultNotConfirmed,
     RolecallError,
     ServiceError,
+    WrongChecksum,
     shown,
 )
 
@@ -92,6 +98,18 @@ PROBLEMS = [InvalidItem("tags", number, "an object", f"i-{number}") for number i
                 "the 0.0 s left of this invocation are too few"
             ),
         ),
+        (Missing("a/b"), "a/b: is not there"),
+        (NotAFile("a/b", "a symbolic link"), "a/b: is a symbolic link, and only plain files are read"),
+        (Damaged("a/b", "is cut off"), "a/b: is cut off"),
+        (
+            AlreadyWritten("a/b", "22" * 32, "11" * 32),
+            f"a/b: was written before with other content: SHA-256 {'11' * 32}, now {'22' * 32}",
+        ),
+        (
+            WrongChecksum("a/b", "11" * 32, "22" * 32),
+            f"a/b: its SHA-256 is {'22' * 32}, not {'11' * 32} as it was said to be",
+        ),
+        (NotSealed("2026-11-24", "no"), "the package of 2026-11-24 was not sealed: no"),
     ],
     ids=lambda value: type(value).__name__,
 )

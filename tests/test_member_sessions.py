@@ -225,8 +225,8 @@ def test_a_role_that_does_not_let_us_in_is_named(organization: Organization, wha
     with pytest.raises(RoleNotAssumed) as denied:
         organization.accounts.config_of(account)
     assert str(denied.value) == (
-        f"role rolecall-reporter of account {account} cannot be assumed, so nothing can be reported there: the role is "
-        "not there (yet), does not trust this function's role, or this one may not assume it. STS says: "
+        f"role rolecall-reporter of account {account} cannot be assumed, so nothing can be read or reported there: the "
+        "role is not there (yet), does not trust this function's role, or this one may not assume it. STS says: "
         f"User: {EXECUTION_ROLE} is not authorized to perform: sts:AssumeRole on resource: "
         f"arn:aws:iam::{account}:role/rolecall-reporter"
     ), what

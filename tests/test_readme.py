@@ -15,7 +15,8 @@ NEEDS_AWS = ("--live", "cdk bootstrap", "cdk deploy")
 ELSEWHERE = ("make test", 'export PATH="$PWD/.venv/bin:$PATH"')
 """The first is what runs this test; the second does nothing by itself."""
 
-DEMOS = ("make demo", "make demo-org")
+DEMO = "make demo"
+DEMOS = (DEMO, "make demo-org")
 """The README shows a part of what they print."""
 
 
@@ -76,6 +77,8 @@ def test_every_command_of_the_readme_works_as_printed(example: Example) -> None:
         assert trimmed(done.stdout + done.stderr) == example.output
     if example.command in DEMOS:
         assert_shown_in_readme(example.command, done.stdout)
+    if example.command == DEMO:
+        assert_leaves_evidence(done.stdout)
 
 
 def assert_shown_in_readme(command: str, output: str) -> None:
@@ -84,6 +87,16 @@ def assert_shown_in_readme(command: str, output: str) -> None:
     shown = re.findall(r"```text\n(.*?)```", after, re.DOTALL)[0]
     lines = {comparable(line) for line in output.splitlines()}
     assert [line for line in shown.splitlines() if comparable(line) not in lines] == []
+
+
+def assert_leaves_evidence(output: str) -> None:
+    """The report that the demo names is there, and the command that it prints verifies the package, as printed."""
+    (report,) = re.findall(r"^  (build/demo/evidence/\S+/report\.html)$", output, re.MULTILINE)
+    assert (ROOT / report).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    (command,) = re.findall(r"^  (\.venv/bin/rolecall evidence verify .*)$", output, re.MULTILINE)
+    done = run(command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"  {done.stdout.splitlines()[-1]}" in output.splitlines()
 
 
 def comparable(line: str) -> str:

@@ -12,11 +12,12 @@
 
 from infra.package.build import DEFAULT_OUTPUT, Package, build_package
 from infra.package.bytecode import FUNCTION_PYTHON, find_interpreter
-from infra.package.contents import FINDINGS, PACKAGES, RULE, Contents
+from infra.package.contents import EVIDENCE, FINDINGS, PACKAGES, RULE, Contents
 from infra.package.errors import PackageError
 
 __all__ = [
     "DEFAULT_OUTPUT",
+    "EVIDENCE",
     "FINDINGS",
     "FUNCTION_PYTHON",
     "PACKAGES",

@@ -78,12 +78,14 @@ def build_package(
         _say(_SLOW)
     sources = _read(SOURCE_ROOT, contents.sources())
     kept = f"dependencies {' '.join(contents.services)} and {' '.join(contents.utilities)}"
+    if contents.accelerated:
+        kept += f", without the machine code of {' '.join(contents.accelerated)}"
     dependencies_key = _digest(kept, _read(PROJECT, [contents.lock, *Path(__file__).parent.glob("*.py")]))
     key = _digest(f"{dependencies_key} {BYTE_CODE_TAG if interpreter else 'no byte code'}", sources)
 
     def build_dependencies(folder: Path) -> None:
         _say(f"fetching the dependencies of the deployment package {contents.name} ...")
-        vendor(contents.lock, folder)
+        vendor(contents.lock, folder, contents.accelerated)
         trim(folder, services=contents.services, utilities=contents.utilities)
 
     def build_whole(folder: Path) -> None:

@@ -31,6 +31,8 @@ class Contents:
     """The subpackages of aws_lambda_powertools.utilities in use."""
     lock: Path = SOURCE_ROOT / "requirements.txt"
     """The hash-pinned requirements that are vendored."""
+    accelerated: tuple[str, ...] = ()
+    """Those of them whose wheels all hold machine code, and which run without it."""
 
     def sources(self) -> list[Path]:
         """Our own files, sorted. Raises PackageError for a handler that is not there."""
@@ -47,6 +49,19 @@ RULE = Contents(
     utilities=("jmespath_utils", "typing"),  # the Logger needs both
 )
 
+EVIDENCE = Contents(
+    "evidence",
+    handlers=(
+        "rolecall.handlers.evidence_plan",
+        "rolecall.handlers.evidence_collect",
+        "rolecall.handlers.evidence_seal",
+    ),
+    services=("config", "iam", "kms", "organizations", "s3", "sts"),
+    utilities=("jmespath_utils", "typing"),  # the Logger needs both
+    lock=SOURCE_ROOT / "evidence-requirements.txt",
+    accelerated=("markupsafe",),  # of jinja2: without its _speedups it takes its own _native
+)
+
 FINDINGS = Contents(
     "findings",
     handlers=("rolecall.handlers.findings",),
@@ -54,7 +69,7 @@ FINDINGS = Contents(
     utilities=("batch", "data_classes", "jmespath_utils", "typing"),
 )
 
-PACKAGES = (RULE, FINDINGS)
+PACKAGES = (RULE, FINDINGS, EVIDENCE)
 """All there are."""
 
 

@@ -8,6 +8,12 @@ How an event becomes an evaluation:
     responding                decides what to fetch and put for each message type
     aws                       everything that speaks to AWS
     record                    the evaluation as the JSON object that other systems consume
+
+What becomes of the records:
+
+    received_record           a record, read back by whoever consumes it
+    findings                  Security Hub findings: what to send, and what was sent before
+    evidence                  a signed package of every day, and the command that verifies it
 """
 
 __version__ = "0.1.0"

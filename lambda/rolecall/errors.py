@@ -6,7 +6,17 @@
     │   ├── InvalidItem           a configuration item: it cannot be judged, so it gets no verdict
     │   ├── InvalidParameter      a rule parameter
     │   ├── InvalidRecord         an evaluation record, as a consumer of them received it
+    │   ├── InvalidManifest       a manifest of an evidence package, its signature, or what they stand for
+    │   ├── InvalidKey            a key that evidence is signed or verified with
     │   └── InvalidSetting        a setting of findings
+    ├── StoreError                a file of the evidence is not there, or not what it must be
+    │   ├── Missing               no file has this key
+    │   ├── NotAFile              what is there is a link, a folder or a pipe
+    │   ├── AlreadyWritten        other bytes were written there before, and they stay
+    │   ├── WrongChecksum         bytes do not have the SHA-256 that they came with
+    │   ├── Damaged               a file ends too early, goes on too long, or its compression is broken
+    │   └── InvalidShard          a shard is cut off, damaged or contradicts itself: no half of it counts
+    ├── NotSealed                 a day's package cannot be sealed: what comes before it, or is in it, is wrong
     ├── IncompleteRun             a run that reported all it could, but met items it could not judge or report
     └── AwsError                  AWS refused, failed or did not answer
         ├── ServiceError          one API call failed after its retries
@@ -73,6 +83,67 @@ class InvalidRecord(InvalidInput):
     """An evaluation record cannot be read: no retry mends it."""
 
 
+class InvalidManifest(InvalidInput):
+    """A manifest, a signature or a file with sums in it cannot be read: it is not what sealing writes."""
+
+
+class InvalidKey(InvalidInput):
+    """A key cannot be read, or is of another kind."""
+
+
+class StoreError(RolecallError):
+    """A file of the evidence. `key` says which."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{key}: {problem}")
+        self.key = key
+        self.problem = problem
+
+
+class Missing(StoreError):
+    """No file has this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key, "is not there")
+
+
+class NotAFile(StoreError):
+    """What is there would lead somewhere else, or never end."""
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(key, f"is {what}, and only plain files are read")
+
+
+class AlreadyWritten(StoreError):
+    """Other bytes are there: what was written once is never replaced."""
+
+    def __init__(self, key: str, sha256: str, present: str) -> None:
+        super().__init__(key, f"was written before with other content: SHA-256 {present}, now {sha256}")
+
+
+class WrongChecksum(StoreError):
+    """The bytes are not those that they were said to be."""
+
+    def __init__(self, key: str, said: str, found: str) -> None:
+        super().__init__(key, f"its SHA-256 is {found}, not {said} as it was said to be")
+
+
+class Damaged(StoreError):
+    """A file is not whole."""
+
+
+class InvalidShard(StoreError):
+    """A shard is cut off, damaged or contradicts itself: no half of it counts."""
+
+
+class NotSealed(RolecallError):
+    """A day's package cannot be sealed."""
+
+    def __init__(self, day: str, why: str) -> None:
+        super().__init__(f"the package of {day} was not sealed: {why}")
+        self.day = day
+
+
 class InvalidSetting(InvalidInput):
     """What an operator chose about findings is not allowed; the field is the setting or environment variable."""
 
@@ -109,12 +180,13 @@ class ServiceError(AwsError):
 
 
 class RoleNotAssumed(AwsError):
-    """STS denies us the reporter role of a member account; it does not say whether the role exists."""
+    """STS denies us a role of ours in a member account; it does not say whether the role exists."""
 
     def __init__(self, account: str, role_name: str, message: str) -> None:
         super().__init__(
-            f"role {role_name} of account {account} cannot be assumed, so nothing can be reported there: the role is "
-            f"not there (yet), does not trust this function's role, or this one may not assume it. STS says: {message}"
+            f"role {role_name} of account {account} cannot be assumed, so nothing can be read or reported there: the "
+            "role is not there (yet), does not trust this function's role, or this one may not assume it. "
+            f"STS says: {message}"
         )
         self.account = account
         self.role_name = role_name

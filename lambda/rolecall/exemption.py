@@ -34,7 +34,7 @@ def read_exemption(tags: Mapping[str, str], parameters: RuleParameters, now: dat
     if key not in tags:
         return None
     companions = {name: _said(tags.get(f"{key}:{name}", "")) for name in COMPANIONS}
-    granted, expires = read_day(companions["granted"]), read_day(companions["expires"])
+    granted, expires = day_named(companions["granted"]), day_named(companions["expires"])
     today = now.astimezone(UTC).date()
     reason = _said(tags[key])
     problem = (
@@ -95,7 +95,7 @@ def _said(text: str) -> str:
     return text.strip() if any(character.isalnum() for character in text) else ""
 
 
-def read_day(text: str) -> date | None:
+def day_named(text: str) -> date | None:
     """The day that `text` names as YYYY-MM-DD and in no other way; None if it names none."""
     # `fromisoformat` alone also takes 20261231 and 2026-W53-4, which nobody reading the tag would call a date.
     if not _DAY.fullmatch(text):
@@ -132,7 +132,7 @@ def _companion_shape(key: str) -> re.Pattern[str]:
 def _unreadable_day(tags: Mapping[str, str], key: str) -> str:
     for name in ("expires", "granted"):
         tag = f"{key}:{name}"
-        if tag in tags and read_day(tags[tag].strip()) is None:
+        if tag in tags and day_named(tags[tag].strip()) is None:
             return f"tag {tag} must be a date as YYYY-MM-DD, not {shown(tags[tag])}"
     return ""
 

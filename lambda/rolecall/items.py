@@ -32,6 +32,9 @@ _PARTITIONS = {
 }
 """Region prefixes outside the `aws` partition: botocore's `partitions.json`."""
 
+REGION_NAME = re.compile(r"[a-z]{2,4}(-[a-z]{2,12}){1,2}-[0-9]{1,2}")
+"""What every region's name looks like. Endpoints, queries and names of files are made of it."""
+
 RESOURCE_ID_MAX_LENGTH = 768
 """PutEvaluations, `Evaluation.ComplianceResourceId`."""
 

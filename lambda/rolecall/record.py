@@ -49,7 +49,7 @@ def evaluation_record(
             "rolecallVersion": __version__,
         },
         "profileArn": item.instance.profile_arn if item.instance else None,
-        "exemption": _exemption(evaluation.exemption) if evaluation.exemption else None,
+        "exemption": exemption_object(evaluation.exemption) if evaluation.exemption else None,
         "instance": _instance(item.instance) if item.instance else None,
     }
 
@@ -77,7 +77,8 @@ def _record_id(evaluation: Evaluation, invocation: Invocation, kind: str) -> str
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def _exemption(exemption: Exemption) -> dict[str, Any]:
+def exemption_object(exemption: Exemption) -> dict[str, Any]:
+    """An exemption as records, and evidence rows, have it."""
     return {
         "state": exemption.state.value,
         "problem": exemption.problem or None,

@@ -28,6 +28,8 @@ class RecordedResult(NamedTuple):
     annotation: str
     """Empty where there is none."""
     ordering_timestamp: datetime
+    recorded_at: datetime | None = None
+    """When Config took it; None where nobody asked."""
 
 
 class Known(NamedTuple):

@@ -12,7 +12,8 @@ from infra.invocation import check_size
 from infra.limits import CONFORMANCE_PACK, RESOURCE_POLICY, SERVICE_CONTROL_POLICY, STACK_SET, TAG_POLICY, Limit
 from infra.organization_settings import REGIONS_WITHOUT_RESOURCE_POLICY
 from infra.pack import COMPANIONS
-from infra.settings import COMPANION_RULES, InvalidSettings
+from infra.setting_types import InvalidSettings
+from infra.settings import COMPANION_RULES
 from rolecall.parameters import PARAMETERS
 from tests.infra.cdk_cli import cdk
 from tests.infra.organization import (
@@ -406,11 +407,14 @@ def lets_in(role: str) -> Json:
     }
 
 
-def test_the_member_roles_trust_one_role_each_and_may_do_four_things_and_one() -> None:
+def test_the_member_roles_trust_one_role_each_and_may_do_a_few_things() -> None:
     """The whole template: an action, a principal or a wildcard more makes this fail."""
     found = static("member-roles.yaml")
     product = "arn:${AWS::Partition}:securityhub:*:${AWS::AccountId}:product/${AWS::AccountId}/default"
-    assert found["Conditions"] == {"WithPublisher": {"Fn::Not": [{"Fn::Equals": ["", {"Ref": "PublisherRoleName"}]}]}}
+    assert found["Conditions"] == {
+        f"With{role}": {"Fn::Not": [{"Fn::Equals": ["", {"Ref": f"{role}RoleName"}]}]}
+        for role in ("Collector", "Publisher")
+    }
     assert {name: one.get("Default") for name, one in found["Parameters"].items()} == {
         "ReporterRoleName": None,
         "AuditAccountId": None,
@@ -418,8 +422,42 @@ def test_the_member_roles_trust_one_role_each_and_may_do_four_things_and_one() -
         "OrganizationId": None,
         "PublisherRoleName": "",
         "FindingsRoleName": "",
+        "CollectorRoleName": "",
+        "CollectFunctionRoleName": "",
     }
     assert found["Resources"] == {
+        "Collector": {
+            "Type": "AWS::IAM::Role",
+            "Condition": "WithCollector",
+            "Properties": {
+                "RoleName": {"Ref": "CollectorRoleName"},
+                "Description": (
+                    "Lets the evidence of rolecall show whether AWS Config records here, and how many access keys "
+                    "there are"
+                ),
+                "AssumeRolePolicyDocument": lets_in("CollectFunctionRoleName"),
+                "Policies": [
+                    {
+                        "PolicyName": "collect",
+                        "PolicyDocument": {
+                            "Version": "2012-10-17",
+                            "Statement": [
+                                {
+                                    "Effect": "Allow",
+                                    "Action": [
+                                        "config:DescribeConfigurationRecorderStatus",
+                                        "config:DescribeConfigurationRecorders",
+                                        "iam:GenerateCredentialReport",
+                                        "iam:GetCredentialReport",
+                                    ],
+                                    "Resource": "*",  # these actions have no resource types of use
+                                }
+                            ],
+                        },
+                    }
+                ],
+            },
+        },
         "Publisher": {
             "Type": "AWS::IAM::Role",
             "Condition": "WithPublisher",
@@ -533,6 +571,7 @@ def test_the_management_account_gets_the_same_roles_when_it_is_included() -> Non
     assert {name: (one["Properties"]["RoleName"], one.get("Condition")) for name, one in found.items()} == {
         "Reporter": ("judge-reporter", None),
         "Publisher": ({"Ref": "PublisherRoleName"}, "WithPublisher"),
+        "Collector": ({"Ref": "CollectorRoleName"}, "WithCollector"),
     }
     for role in found.values():
         (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from infra.organization_settings import LONGEST_SUFFIX, REGIONS_WITHOUT_RESOURCE_POLICY, OrganizationSettings
-from infra.settings import InvalidSettings, Settings, documented
+from infra.setting_types import InvalidSettings
+from infra.settings import Settings, documented
 from tests.infra.organization import AUDIT, MANAGEMENT, MEMBER, accounts, organization_settings
 from tests.infra.synthesis import ROOT
 

@@ -18,6 +18,7 @@ import pytest
 from aws_cdk import App, Stack, aws_lambda
 
 from infra.package import (
+    EVIDENCE,
     FUNCTION_PYTHON,
     PACKAGES,
     RULE,
@@ -37,6 +38,9 @@ from infra.package.vendor import vendor
 UNTRIMMED = Path(boto3.__file__).parents[1]
 """The same release of boto3, whole: requirements-dev.txt follows lambda/requirements.txt."""
 
+GLOBAL_SERVICES = ("iam", "organizations")
+"""They have one endpoint in each partition, and botocore lists no regions of theirs."""
+
 LATER_SERVICES = ("dynamodb", "s3")
 """Those with the most peculiar models: context parameters, waiters, endpoints by account."""
 
@@ -47,6 +51,9 @@ CALLS = {
     "sts": "get_caller_identity",
     "dynamodb": "list_tables",
     "s3": "list_buckets",
+    "iam": "list_users",
+    "kms": "list_keys",
+    "organizations": "list_accounts",
     "securityhub": "describe_hub",
     "sqs": "list_queues",
 }
@@ -208,7 +215,7 @@ def test_a_trimmed_service_is_what_it_was(contents: Contents, service: str) -> N
     described = _run(build_package(contents).path, DESCRIBE, service, CALLS[service])
 
     assert described == _run(UNTRIMMED, DESCRIBE, service, CALLS[service])
-    assert sum(bool(names) for names in described["regions"].values()) >= 3
+    assert sum(bool(names) for names in described["regions"].values()) >= (0 if service in GLOBAL_SERVICES else 3)
 
 
 def test_any_service_can_be_kept(tmp_path: Path) -> None:
@@ -257,6 +264,35 @@ def test_the_rule_handler_loads_no_more_than_it_needs(package: Package) -> None:
 
     assert {"rolecall.rule", "boto3", "aws_lambda_powertools"} <= loaded.keys()
     assert not {"typer", "rich", "jinja2", "aws_xray_sdk", "pydantic", "rolecall.cli"} & loaded.keys()
+
+
+ESCAPED = """
+import markupsafe
+print(json.dumps([markupsafe._escape_inner.__module__, str(markupsafe.escape("<a href='x'>&</a>"))]))
+"""
+
+
+def test_the_package_of_the_evidence_is_pure_python_too() -> None:
+    """Its modules import under the function's Python with nothing beside it, and MarkupSafe escapes without its .so."""
+    evidence = build_package(EVIDENCE)
+    python = find_interpreter() or sys.executable
+    loaded = _run(evidence.path, IMPORT_ALL + LOADED, python=python)
+
+    assert {
+        "rolecall.handlers.evidence_seal",
+        "rolecall.evidence.report",
+        "jinja2",
+        "pygal",
+        "rfc8785",
+    } <= loaded.keys()
+    assert {name for name, file in loaded.items() if "site-packages" in (file or "")} == set()
+    assert [name for name in _files(evidence.path) if name.endswith((".so", ".pyd", ".dylib"))] == []
+    assert _run(evidence.path, "import json" + ESCAPED, python=python) == [
+        "markupsafe._native",
+        "&lt;a href=&#39;x&#39;&gt;&amp;&lt;/a&gt;",
+    ]
+    assert evidence.zipped_size() < 6_000_000
+    assert evidence.unzipped_size() < 20_000_000
 
 
 def test_every_module_has_byte_code_that_is_never_checked(package: Package) -> None:
@@ -440,10 +476,10 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def _vendored(shelf: Path, lock: str) -> dict[str, Path]:
+def _vendored(shelf: Path, lock: str, accelerated: tuple[str, ...] = ()) -> dict[str, Path]:
     file = shelf.parent / "lock.txt"
     file.write_text(lock)
-    vendor(file, shelf.parent / "target")
+    vendor(file, shelf.parent / "target", accelerated)
     return _files(shelf.parent / "target")
 
 
@@ -453,6 +489,18 @@ def test_a_pure_python_wheel_is_vendored(shelf: Path) -> None:
     Wheel(tag=f"cp{sys.version_info[0]}{sys.version_info[1]}-abi3-linux_{os.uname().machine}").write(shelf)
 
     assert {name for name in _vendored(shelf, lock) if ".dist-info" not in name} == {"probe.py"}
+
+
+ACCELERATED = f"cp{FUNCTION_PYTHON.replace('.', '')}-cp{FUNCTION_PYTHON.replace('.', '')}-manylinux2014_aarch64"
+
+
+def test_machine_code_that_is_not_needed_is_left_out(shelf: Path) -> None:
+    """Of a distribution that is named for it, in its wheel for the function; nobody else's."""
+    lock = "# pinned\n" + Wheel(tag=ACCELERATED, module="probe/_speedups.cpython-313-aarch64-linux-gnu.so").write(shelf)
+
+    assert {name for name in _vendored(shelf, lock, ("probe",)) if ".dist-info" not in name} == set()
+    with pytest.raises(PackageError, match="it does not name other"):
+        _vendored(shelf, lock, ("other", "probe"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from infra.organization_settings import read_settings
-from infra.settings import InvalidSettings, Settings, documented
+from infra.setting_types import InvalidSettings
+from infra.settings import Settings, documented
 from rolecall.parameters import RuleParameters
 from tests.infra.synthesis import context
 
@@ -33,13 +34,18 @@ DEFAULTS = {
     "findings_concurrency": 2,
     "suppress_native_findings": False,
     "insights": True,
+    "evidence": False,
+    "evidence_lock_mode": "GOVERNANCE",
+    "evidence_lock_days": 400,
+    "evidence_concurrency": 10,
+    "evidence_schedule_hour_utc": 6,
 }
 
 ALL_NAMES = (
     "mode, stackName, ruleName, ruleParameters, scheduleFrequency, memoryMb, timeoutSeconds, reservedConcurrency, "
     "logRetentionDays, logLevel, eventBus, alarmTopic, alarmEmail, dashboard, conformancePack, companionRules, "
     "securityHub, findingSeverities, keepPassedFindings, remediationUrl, findingsConcurrency, suppressNativeFindings, "
-    "insights"
+    "insights, evidence, evidenceLockMode, evidenceLockDays, evidenceConcurrency, evidenceScheduleHourUtc"
 )
 REASONS = "PROFILE_NOT_ALLOWED, EXEMPT, EXEMPTION_EXPIRED, EXEMPTION_INVALID, NO_PROFILE"
 SEVERITIES = "INFORMATIONAL, LOW, MEDIUM, HIGH, CRITICAL"

@@ -7,7 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -518,6 +518,10 @@ def test_clock_ahead(tmp_path: Path) -> None:
         wait.unlink()
         before = busy.result().payload
         after = [runtime.invoke(str(began)) for _ in range(2)]
+        runtime.set_clock(datetime.now(UTC) - timedelta(days=7))
+        past = runtime.invoke(str(began)).payload
+    assert isinstance(past, list)
+    assert past[0] == pytest.approx(time.time() - 7 * 24 * 3600, abs=60)
     assert isinstance(before, list)
     assert before[0] == pytest.approx(time.time(), abs=60)
     assert [result.cold for result in after] == [True, False]

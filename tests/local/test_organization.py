@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from infra.evidence_steps import COLLECTOR_ACTIONS
 from infra.pack import TEMPLATE
 from local.aws import LocalAws
 from local.cloud_assembly import AssemblyError, Place
@@ -110,6 +111,35 @@ def test_the_roles_are_those_of_the_stackset(aws: LocalAws, organization: Organi
             }
         ]
         assert [statement["Resource"] for statement in policy["Statement"]] == allowed_on
+
+
+def test_with_evidence_there_is_a_role_that_lets_the_collecting_function_in(aws: LocalAws) -> None:
+    """Alone, and to what is read in the account itself; one that is there already stays as it is."""
+    account = "777788889999"
+    organization = Organization(aws, read_organization(assembly(**ONE_REGION, evidence=True)))
+    iam = aws.client("iam", account)
+    organization.roll_out_role(account)
+    before = iam.get_role(RoleName="rolecall-collector")["Role"]
+    organization.roll_out_role(account)
+    assert iam.get_role(RoleName="rolecall-collector")["Role"] == before
+    [statement] = before["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Condition"] == {
+        "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{AUDIT}:role/rolecall-evidence-collect"},
+        "StringEquals": {"aws:PrincipalOrgID": ORGANIZATION},
+    }
+    policy = iam.get_role_policy(RoleName="rolecall-collector", PolicyName="collect")["PolicyDocument"]
+    assert [one["Action"] for one in policy["Statement"]] == [[*COLLECTOR_ACTIONS]]
+
+
+def test_the_aggregator_is_that_of_the_home_stack(aws: LocalAws, organization: Organization) -> None:
+    """By the name that the evidence functions are told, over all accounts and regions."""
+    organization.aggregate()
+    [aggregator] = aws.client("config").describe_configuration_aggregators()["ConfigurationAggregators"]
+    assert aggregator["ConfigurationAggregatorName"] == "rolecall"
+    assert aggregator["OrganizationAggregationSource"] == {
+        "RoleArn": f"arn:aws:iam::{AUDIT}:role/rolecall-aggregator",
+        "AllAwsRegions": True,
+    }
 
 
 def test_without_findings_there_is_no_role_for_them(aws: LocalAws) -> None:

@@ -165,7 +165,7 @@ def test_a_role_that_is_not_there_is_retried_then_dead_lettered_then_redriven(or
     assert row.pop("age_seconds") < 60
     assert row.pop("message_id")
     error = row.pop("error")
-    assert error.startswith(f"role {REPORTER} of account {account} cannot be assumed, so nothing can be reported there")
+    assert error.startswith(f"role {REPORTER} of account {account} cannot be assumed, so nothing can be read or ")
     assert organization.execution_role in error
     assert row == {
         "outcome": "replay",

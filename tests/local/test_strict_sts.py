@@ -1,30 +1,15 @@
 import json
-from collections.abc import Mapping
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws import LocalAws
 from local.faults import FaultKind
-from tests.builders import ACCOUNT, REGION, Json
-from tests.local.roles import create_role, trust_of
+from tests.builders import ACCOUNT, Json
+from tests.local.roles import create_role, sts_as, sts_of, trust_of
 
 MEMBER = "444455556666"
-
-
-def sts_of(aws: LocalAws, credentials: Mapping[str, str]) -> Any:  # noqa: ANN401 - boto3 makes it
-    """A client with credentials as AssumeRole answers them."""
-    key, secret, token = (credentials[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
-    return boto3.Session(key, secret, token, region_name=REGION).client("sts", endpoint_url=aws.endpoint_url)
-
-
-def sts_as(aws: LocalAws, role_arn: str) -> Any:  # noqa: ANN401 - boto3 makes it
-    """A client of a function whose execution role this is."""
-    found = aws.role_environment(role_arn)
-    names = {"AccessKeyId": "ACCESS_KEY_ID", "SecretAccessKey": "SECRET_ACCESS_KEY", "SessionToken": "SESSION_TOKEN"}
-    return sts_of(aws, {name: found[f"AWS_{variable}"] for name, variable in names.items()})
 
 
 def refused(client: Any, **request: object) -> tuple[str, str]:  # noqa: ANN401 - boto3 makes it

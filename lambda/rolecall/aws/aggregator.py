@@ -71,9 +71,14 @@ class Aggregator:
                     ": ".join(part for part in told if part),
                 )
 
-    def instance_rows(self) -> Iterator[object]:
-        """Every recorded instance as a decoded row, from one query; a row that is no JSON comes as its text."""
-        request = self._request(Expression=INSTANCES_QUERY, Limit=ROWS_PER_PAGE)
+    def instance_rows(self, account: str | None = None, region: str | None = None) -> Iterator[object]:
+        """Every recorded instance as a decoded row, from one query; a row that is no JSON comes as its text.
+
+        Of all accounts and regions, unless one is named: 12 digits, and the name of a region.
+        """
+        wanted = {"accountId": account, "awsRegion": region}
+        only = "".join(f" AND {name} = '{value}'" for name, value in wanted.items() if value is not None)
+        request = self._request(Expression=f"{INSTANCES_QUERY}{only}", Limit=ROWS_PER_PAGE)
         call = self._client.select_aggregate_resource_config
         for answer in pages("SelectAggregateResourceConfig", call, request, self._deadline):
             yield from map(decoded_row, answer.get("Results", ()))

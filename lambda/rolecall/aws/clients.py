@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import boto3
@@ -69,8 +70,10 @@ def own_session() -> boto3.Session:
 
 
 def _moment(value: str | float) -> datetime:
-    """A time as AWS answers it: epoch seconds in JSON, ISO 8601 in XML."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else datetime.fromtimestamp(value, UTC)
+    """A time as AWS answers it: epoch seconds in JSON, ISO 8601 in XML, RFC 9110's own form in the headers of S3."""
+    if not isinstance(value, str):
+        return datetime.fromtimestamp(value, UTC)
+    return parsedate_to_datetime(value) if value.endswith("GMT") else datetime.fromisoformat(value)
 
 
 def client(

@@ -155,13 +155,15 @@ def recorded_result(answered: Mapping[str, Any]) -> "RecordedResult":
 
     identifier = answered["EvaluationResultIdentifier"]
     qualifier = identifier["EvaluationResultQualifier"]
+    recorded_at = answered.get("ResultRecordedTime")
     return RecordedResult(
         qualifier["ResourceType"],
         qualifier["ResourceId"],
         answered["ComplianceType"],
         answered.get("Annotation", ""),
-        # In UTC, as records tell times: botocore answers it in the zone of the machine, unless told otherwise.
+        # In UTC, as records tell times: botocore answers them in the zone of the machine, unless told otherwise.
         identifier["OrderingTimestamp"].astimezone(UTC),
+        recorded_at.astimezone(UTC) if recorded_at else None,
     )
 
 

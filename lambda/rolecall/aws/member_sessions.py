@@ -16,6 +16,7 @@ import boto3
 from rolecall.aws.clients import Deadline, calling, client, share_connections
 from rolecall.aws.config_service import ConfigService
 from rolecall.errors import InvalidEvent, InvalidInput, InvalidRecord, RoleNotAssumed, ServiceError
+from rolecall.items import REGION_NAME
 
 SESSION_NAME = "rolecall-rule"
 """What CloudTrail in the member account shows beside the role when the rule assumes it."""
@@ -38,9 +39,8 @@ _Place = tuple[str, str | None]
 """Account, and region if it is not that of our own client."""
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]{2,12}){1,2}-[0-9]{1,2}")
 
-_REFUSED = frozenset(
+REFUSED = frozenset(
     (
         "AccessDenied",
         "AccessDeniedException",
@@ -106,7 +106,7 @@ class MemberServices(Generic[ServiceT]):
         """
         if not _ACCOUNT.fullmatch(account):
             raise InvalidEvent("accountId", account, "12 digits")
-        if region is not None and not _REGION.fullmatch(region):
+        if region is not None and not REGION_NAME.fullmatch(region):
             raise InvalidRecord("region", region, "the name of a region, as eu-west-1")
         session = None if account == self._account else self._session_of(account)
         place = (account, region)
@@ -137,7 +137,7 @@ class MemberServices(Generic[ServiceT]):
         share_connections(made, self._own_client)
 
         def forget_if_refused(parsed: Mapping[str, Any], **_: object) -> None:
-            if parsed.get("Error", {}).get("Code") in _REFUSED:
+            if parsed.get("Error", {}).get("Code") in REFUSED:
                 self._forget(account)
 
         if session is not None:

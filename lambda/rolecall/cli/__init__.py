@@ -16,6 +16,7 @@ from rolecall import __version__
 from rolecall.cli.commands import Command, Group
 from rolecall.cli.doctor import doctor
 from rolecall.cli.evaluate import evaluate
+from rolecall.cli.evidence import evidence
 from rolecall.cli.findings import findings
 from rolecall.cli.output import UNUSABLE
 from rolecall.cli.redrive import redrive
@@ -35,6 +36,7 @@ app = typer.Typer(
 for command in COMMANDS:
     app.command(cls=Command)(command)
 app.add_typer(findings)
+app.add_typer(evidence)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value

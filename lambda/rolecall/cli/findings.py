@@ -1,8 +1,7 @@
 """`rolecall findings`: what there is to do about findings in Security Hub."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
@@ -12,11 +11,10 @@ import typer
 from rolecall.cli.commands import Command, Group
 from rolecall.cli.difference_rows import RowFormat, write_rows
 from rolecall.cli.live import choose_regions
-from rolecall.cli.output import UNUSABLE, opened
+from rolecall.cli.output import UNUSABLE, failures_named, opened
 from rolecall.cli.parameter_options import ParameterChoice
 from rolecall.cli.reconciliation import Reconciliation
-from rolecall.cli.screen import ProgressBar, complain
-from rolecall.errors import AwsError
+from rolecall.cli.screen import ProgressBar
 from rolecall.parameters import PARAMETERS, RuleParameters
 
 DIFFERS = 1
@@ -113,7 +111,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
     account, regions = choose_regions(partial(ReconciledAccount, profile), region or [], all_regions=all_regions)
     bar = ProgressBar("findings and results", None, wanted=not quiet)
     publishing = account.bus(bus, regions[0]) if bus else nullcontext()
-    with opened(None) as out, _failures_named(), publishing as events:
+    with opened(None) as out, failures_named(), publishing as events:
         run = Reconciliation(events, datetime.now(UTC), bar)
         try:
             own = account.account_id(regions[0])
@@ -140,12 +138,3 @@ def _given(parameters: str | None) -> RuleParameters | None:
     if parameters is None:
         return None
     return ParameterChoice(parameters, dict.fromkeys(spec.attribute for spec in PARAMETERS.values()))(None)
-
-
-@contextmanager
-def _failures_named() -> Iterator[None]:
-    try:
-        yield
-    except AwsError as error:
-        complain(str(error))
-        raise typer.Exit(UNUSABLE) from None

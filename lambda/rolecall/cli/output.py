@@ -12,6 +12,7 @@ from typing import TextIO
 import typer
 
 from rolecall.cli.screen import complain
+from rolecall.errors import AwsError
 
 UNUSABLE = 2
 """Exit code: something is wrong with what was given."""
@@ -34,6 +35,16 @@ def refuse_to_overwrite(output: Path | None, inputs: Sequence[Path]) -> None:
     for written in (output, _part(output)):
         if written.exists() and any(path.samefile(written) for path in inputs):
             raise typer.BadParameter(f"{written} is one of the inputs, which it would overwrite", param_hint="--output")
+
+
+@contextmanager
+def failures_named() -> Iterator[None]:
+    """End the command with one line for what AWS refused, failed or did not answer."""
+    try:
+        yield
+    except AwsError as error:
+        complain(str(error))
+        raise typer.Exit(UNUSABLE) from None
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -15,9 +14,9 @@ from rich.text import Text
 
 from rolecall.cli.letters import Letter, readable, row_of
 from rolecall.cli.live import refuse_no_region
-from rolecall.cli.output import UNUSABLE, opened
-from rolecall.cli.screen import ProgressBar, complain, console, printable, say
-from rolecall.errors import AwsError, shown
+from rolecall.cli.output import failures_named, opened
+from rolecall.cli.screen import ProgressBar, console, printable, say
+from rolecall.errors import shown
 
 KEPT = 1
 """The exit code when dead letters were kept; `output.UNUSABLE` prevails over it."""
@@ -124,7 +123,7 @@ def redrive(  # noqa: PLR0913 - one argument for each option
         )
     refuse_no_region(region, "--region")
     run = _Run(dry_run=dry_run, listing=[])
-    with _failures_named(), opened(None) as out:
+    with failures_named(), opened(None) as out:
         account = RedrivingAccount(profile)
         region = region or (queue and region_of_queue(queue)) or account.default_region
         if not region:
@@ -140,15 +139,6 @@ def redrive(  # noqa: PLR0913 - one argument for each option
                 run.summarize(sys.stdout if chosen is ListFormat.TABLE else sys.stderr, str(function))
     if run.kept:
         raise typer.Exit(KEPT)
-
-
-@contextmanager
-def _failures_named() -> Iterator[None]:
-    try:
-        yield
-    except AwsError as error:
-        complain(str(error))
-        raise typer.Exit(UNUSABLE) from None
 
 
 def _named_by(outputs: Mapping[str, str], stack: str) -> tuple[str, str]:

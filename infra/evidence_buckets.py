@@ -1,0 +1,113 @@
+"""Where evidence lies: the ledger, the packages, and the log of who touched either.
+
+Encryption is by keys of S3 itself: whoever deleted a key of ours would destroy what Object Lock keeps from deletion.
+"""
+
+from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+LEDGER = "ledger/"
+"""Evaluation records, by the day of their arrival."""
+UNDELIVERED = "undelivered/"
+"""What Firehose could not write below `LEDGER`."""
+PLANS = "plans/"
+"""What a day's package is going to be made of: accounts and regions."""
+SHARDS = "shards/"
+"""One account and region on one day, each."""
+RUNS = "runs/"
+"""What Step Functions says about each shard of a run."""
+QUERY_RESULTS = "query-results/"
+"""Athena's."""
+PACKAGES = "packages/"
+
+_PASSING_DAYS = 30
+"""What can be made again: results of queries, reports of runs."""
+_WORKING_DAYS = 400
+"""Plans and shards: until then a day's package can be made again from what was collected on that day."""
+_REPLACED_DAYS = 400
+"""Older versions, which exist only where somebody overwrote or deleted what nobody should."""
+_LOG_DAYS = 731
+_UPLOAD_DAYS = 7
+
+
+class EvidenceBuckets(Construct):
+    """Three buckets. All of them outlive the stack."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        self.access_logs = self._bucket(
+            "AccessLogs", rules=[s3.LifecycleRule(id="Logs", expiration=Duration.days(_LOG_DAYS)), *_tidy()]
+        )
+        Validations.of(self.access_logs).acknowledge(
+            Acknowledgment(id="AwsSolutions-S1", reason="It is the bucket of the access logs itself.")
+        )
+        self.ledger = self._bucket(
+            "Ledger",
+            logs=self.access_logs,
+            rules=[
+                *(_expiring(prefix, _WORKING_DAYS) for prefix in (PLANS, SHARDS)),
+                *(_expiring(prefix, _PASSING_DAYS) for prefix in (QUERY_RESULTS, RUNS)),
+                *_tidy(),
+            ],
+        )
+        self.packages = self._bucket("Packages", logs=self.access_logs, rules=[], locked=True)
+        self._write_once()
+
+    def _bucket(
+        self,
+        name: str,
+        *,
+        rules: list[s3.LifecycleRule],
+        logs: s3.Bucket | None = None,
+        locked: bool = False,
+    ) -> s3.Bucket:
+        return s3.Bucket(
+            self,
+            name,
+            versioned=True,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            # No retention by default: the seal sets mode and date on each object, so that both stand in one place.
+            object_lock_enabled=locked or None,
+            server_access_logs_bucket=logs,
+            server_access_logs_prefix=f"{name.lower()}/" if logs else None,
+            lifecycle_rules=rules,
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+
+    def _write_once(self) -> None:
+        """Whoever writes a package: no object over another one, and none without a lock.
+
+        Amazon S3 User Guide, "Enforce conditional writes on Amazon S3 buckets". A multipart upload carries neither
+        header in all its requests, so there is none: a file of a package fits into one request (5 GiB).
+        """
+        for sid, header in (("OnlyNewObjects", "s3:if-none-match"), ("OnlyLockedObjects", "s3:object-lock-mode")):
+            self.packages.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid=sid,
+                    effect=iam.Effect.DENY,
+                    principals=[iam.AnyPrincipal()],
+                    actions=["s3:PutObject"],
+                    resources=[self.packages.arn_for_objects("*")],
+                    conditions={"Null": {header: "true"}},
+                )
+            )
+
+
+def _expiring(prefix: str, days: int) -> s3.LifecycleRule:
+    return s3.LifecycleRule(id=prefix.rstrip("/"), prefix=prefix, expiration=Duration.days(days))
+
+
+def _tidy() -> list[s3.LifecycleRule]:
+    return [
+        s3.LifecycleRule(
+            id="Leftovers",
+            noncurrent_version_expiration=Duration.days(_REPLACED_DAYS),
+            abort_incomplete_multipart_upload_after=Duration.days(_UPLOAD_DAYS),
+        )
+    ]

@@ -1,0 +1,246 @@
+"""`rolecall evidence collect`: one account's package of a day, made on a laptop by the code that runs in AWS."""
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Protocol, cast
+
+import typer
+
+from rolecall.cli.evidence_place import read_day
+from rolecall.cli.live import HasRegions, choose_regions
+from rolecall.cli.output import UNUSABLE
+from rolecall.cli.screen import ProgressBar, complain, console, say
+from rolecall.errors import AlreadyWritten, AwsError, InvalidInput, RolecallError
+from rolecall.evidence.collecting import Collected, Collector, Evidence
+from rolecall.evidence.packages import SealedPackage
+from rolecall.evidence.plan import Plan
+from rolecall.evidence.signing import Signer
+from rolecall.evidence.steps import planned
+from rolecall.evidence.stores import FolderStore
+
+WORKING = ".collecting"
+"""The folder, in that of the packages, where plans and shards are kept: what is there is not collected again."""
+
+PUBLIC_KEY = "public-key.pem"
+
+_MAX_KEY_BYTES = 64 * 1024
+
+
+class Collection(Protocol):
+    """What is asked of one account."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """Whom to ask about shards."""
+
+    def plan(self, day: date) -> Plan:
+        """What a day covers. Raises AwsError, InvalidParameter."""
+
+
+class KmsSigner(Signer, Protocol):
+    """A key of KMS."""
+
+    @property
+    def public_key_der(self) -> bytes:
+        """SubjectPublicKeyInfo."""
+
+
+class CollectingAccount(HasRegions, Protocol):
+    """What `aws.evidence_collection.CollectingAccount` offers; named here without importing it: boto3 loads slowly."""
+
+    def collection(self, rule_name: str, regions: Sequence[str]) -> AbstractContextManager[Collection]:
+        """What is asked of the account, in these regions. Raises AwsError."""
+
+    def signing_key(self, key_id: str, region: str | None) -> AbstractContextManager[KmsSigner]:
+        """A key of KMS. Raises AwsError, InvalidKey."""
+
+
+def collect(  # noqa: PLR0913 - one argument for each option
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Where the packages are kept, one folder for each day.",
+            show_default=False,
+        ),
+    ],
+    key: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            help="What signs: a file with a private key on P-256 as PEM, or the id, ARN or alias of a KMS key.",
+            show_default=False,
+        ),
+    ],
+    day: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="A day that is over, in UTC. Default: yesterday.", show_default=False),
+    ] = None,
+    rule_name: Annotated[
+        str, typer.Option(metavar="NAME", help="The rule's own name; a conformance pack's suffix may follow it.")
+    ] = "rolecall-ec2-instance-profile",
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A profile of your AWS configuration.", show_default=False)
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGION", help="May be given several times. Default: your profile's.", show_default=False),
+    ] = None,
+    all_regions: Annotated[
+        bool, typer.Option("--all-regions", help="Every region that is enabled for the account.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No summary and no progress; problems are named.")
+    ] = False,
+) -> None:
+    """Collect one account's evidence and seal it as the package of a day.
+
+    Asks AWS Config for its inventory, the rule's results and its recorder, region by region, and IAM for the
+    credential report, of which only counts are kept; nothing in the account is changed. Collects what is there now:
+    for a day that is long over, use `rolecall evidence replay`. Packages follow one another day by day, so run it
+    every day. Interrupted, it goes on where it stopped.
+
+    Needs config:DescribeConfigRules, config:SelectResourceConfig, config:GetComplianceDetailsByConfigRule,
+    config:DescribeConfigurationRecorders, config:DescribeConfigurationRecorderStatus, iam:GenerateCredentialReport,
+    iam:GetCredentialReport, and for a KMS key kms:GetPublicKey, kms:Sign and kms:Verify.
+
+    **Examples**
+
+    ```
+    openssl ecparam -name prime256v1 -genkey -noout -out key.pem
+    rolecall evidence collect --output evidence --key key.pem --all-regions
+    rolecall evidence collect --output evidence --key alias/rolecall-evidence --profile audit --region eu-west-1
+    ```
+
+    **Exit codes**
+
+    - `0` the package is sealed
+    - `2` an option is wrong, or something could not be collected or sealed
+    """
+    wanted = _over(day)
+    account, regions = choose_regions(partial(_account, profile), region or [], all_regions=all_regions)
+    try:
+        with _signer(key, account, regions[0]) as signer:
+            with account.collection(rule_name, regions) as collection:
+                plan = _collected(output, collection, wanted, quiet=quiet)
+            package = _sealed(output, plan, signer)
+            _write_public_key(output, signer)
+    except (RolecallError, OSError) as error:
+        complain(str(error))
+        raise typer.Exit(UNUSABLE) from None
+    if not quiet:
+        _sum_up(output, package)
+
+
+def _over(text: str | None) -> date:
+    today = datetime.now(UTC).date()
+    day = read_day(text, "--day") or today - timedelta(days=1)
+    if day >= today:
+        raise typer.BadParameter(f"{day} is not over; allowed: a day before {today}, in UTC", param_hint="--day")
+    if day < today - timedelta(days=1):
+        say(f"{day}: what is collected is what there is now, not what there was on that day")
+    return day
+
+
+def _account(profile: str | None) -> CollectingAccount:
+    from rolecall.aws.evidence_collection import CollectingAccount  # noqa: PLC0415 - boto3 loads slowly
+
+    return CollectingAccount(profile)
+
+
+@contextmanager
+def _signer(key: str, account: CollectingAccount, region: str) -> Iterator[Signer]:
+    """Raises InvalidKey, OSError for a file that cannot be read, AwsError."""
+    if not Path(key).is_file():
+        if "/" in key.removeprefix("alias/") and not key.startswith("arn:"):
+            raise typer.BadParameter(f"{key} is no file, and no key of KMS is called so", param_hint="--key")
+        with account.signing_key(key, region) as signing_key:
+            yield signing_key
+        return
+    from rolecall.evidence.keys import LocalKey  # noqa: PLC0415 - its library loads slowly, and --help needs none
+
+    with Path(key).open("rb") as file:
+        yield LocalKey.from_pem(file.read(_MAX_KEY_BYTES))
+
+
+def _collected(output: Path, collection: Collection, day: date, *, quiet: bool) -> Plan:
+    """The plan, whose shards are all there. Raises Exit once it said which are not."""
+    working = output / WORKING
+    working.mkdir(parents=True, exist_ok=True)
+    store = FolderStore(working)
+    plan = planned(store, day, lambda: collection.plan(day))
+    collector = Collector(collection.evidence, store, lambda: datetime.now(UTC))
+    bar = ProgressBar("shards", len(plan.shards), wanted=not quiet)
+    missing = 0
+    try:
+        for item in plan.shards:
+            bar.describe(item.region)
+            try:
+                made = collector.collect(item)
+            except (AwsError, InvalidInput) as error:
+                missing += 1
+                bar.hide()
+                complain(f"{item.region}: {error}")
+            else:
+                _note(made, bar, quiet=quiet)
+            bar.advance(1)
+    finally:
+        bar.hide()
+    if missing:
+        complain(f"{missing} of {len(plan.shards)} regions could not be collected: run it again to go on")
+        raise typer.Exit(UNUSABLE)
+    return plan
+
+
+def _note(made: Collected, bar: ProgressBar, *, quiet: bool) -> None:
+    header = made.header
+    if quiet:
+        return
+    for problem in (header.why_not and f"not covered: {header.why_not}", header.recorder_problem, header.keys_problem):
+        if problem:
+            bar.hide()
+            say(f"{header.region}: {problem}")
+
+
+def _sealed(output: Path, plan: Plan, signer: Signer) -> SealedPackage:
+    from rolecall.evidence.packaging import sealed  # noqa: PLC0415 - templates and charts load slowly
+
+    return sealed(FolderStore(output / WORKING), FolderStore(output), plan.day, signer)
+
+
+def _write_public_key(output: Path, signer: Signer) -> None:
+    """Beside the packages, for whoever has no other copy; another key that is there stays, and is told of."""
+    from rolecall.evidence.keys import LocalKey, PublicKey  # noqa: PLC0415 - its library loads slowly
+
+    if isinstance(signer, LocalKey):
+        public = signer.public
+    else:
+        # The only other signer.
+        public = PublicKey.from_der(cast("KmsSigner", signer).public_key_der)
+    pem = public.pem().encode()
+    try:
+        FolderStore(output).put_once(PUBLIC_KEY, pem, sha256=hashlib.sha256(pem).hexdigest())
+    except AlreadyWritten:
+        say(f"{output / PUBLIC_KEY} is another key than the one that signed: {public.fingerprint}")
+
+
+def _sum_up(output: Path, package: SealedPackage) -> None:
+    totals, day = package.manifest.totals, package.manifest.day
+    out = console(sys.stdout)
+    out.print(
+        f"{day}: {totals.population:,} instances: {totals.compliant:,} with a role, {totals.exempt:,} exempt, "
+        f"{totals.non_compliant:,} non-compliant, {totals.not_applicable:,} not applicable, "
+        f"{totals.unevaluated:,} unevaluated."
+    )
+    out.print(f"Sealed as number {package.manifest.sequence:,}; the report: {output / day.isoformat() / 'report.html'}")
+    command = ["rolecall", "evidence", "verify", str(output), "--public-key", str(output / PUBLIC_KEY)]
+    out.print(f"Verify: {shlex.join([*command, '--until', day.isoformat()])}")

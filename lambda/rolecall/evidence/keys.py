@@ -1,0 +1,107 @@
+"""Keys of ECDSA on P-256 outside KMS: the public one that an auditor pins, a private one for laptops and tests.
+
+Only the command line needs this: sealing in AWS leaves signing and verifying to KMS.
+"""
+
+import hashlib
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rolecall.errors import InvalidKey
+
+_ALLOWED = "the PEM of a public key on P-256, as `rolecall evidence keys` writes it"
+
+
+class PublicKey:
+    """A pinned key: a `signing.Verifier`."""
+
+    def __init__(self, key: ec.EllipticCurvePublicKey) -> None:
+        self._key = key
+        self._der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> "PublicKey":
+        """Read a key. Raises InvalidKey."""
+        try:
+            return cls._of(serialization.load_pem_public_key(pem))
+        except (ValueError, UnsupportedAlgorithm):
+            raise InvalidKey("public key", pem[:64], _ALLOWED) from None
+
+    @classmethod
+    def from_der(cls, der: bytes) -> "PublicKey":
+        """Read a key as KMS gives it. Raises InvalidKey."""
+        try:
+            return cls._of(serialization.load_der_public_key(der))
+        except (ValueError, UnsupportedAlgorithm):
+            raise InvalidKey("public key", der[:64], "a public key on P-256") from None
+
+    @classmethod
+    def _of(cls, key: object) -> "PublicKey":
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise InvalidKey("public key", type(key).__name__, "ECDSA on P-256: no other key signs packages")
+        return cls(key)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the key in DER, in hex."""
+        return hashlib.sha256(self._der).hexdigest()
+
+    def pem(self) -> str:
+        """The key as a file."""
+        return self._key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+
+    def verifies(self, text: bytes, signature: bytes) -> bool:
+        """Whether this key signed `text`."""
+        try:
+            self._key.verify(signature, text, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return True
+
+
+class LocalKey:
+    """A private key in memory: a `signing.Signer` for one account on a laptop. In AWS, no one ever holds the key."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self._key = key
+        self.public = PublicKey(key.public_key())
+        """What verifies."""
+
+    @classmethod
+    def generate(cls) -> "LocalKey":
+        """A new key."""
+        return cls(ec.generate_private_key(ec.SECP256R1()))
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> "LocalKey":
+        """Read a key. Raises InvalidKey, which shows nothing of it."""
+        try:
+            key = serialization.load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise InvalidKey("private key", "unusable", "the PEM of a private key on P-256, without a password")
+        return cls(key)
+
+    def pem(self) -> str:
+        """The key as a file, which only its owner may read."""
+        return self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the public key."""
+        return self.public.fingerprint
+
+    def sign(self, text: bytes) -> bytes:
+        """A signature of `text`, in DER."""
+        return self._key.sign(text, ec.ECDSA(hashes.SHA256()))
+
+    def verifies(self, text: bytes, signature: bytes) -> bool:
+        """Whether this key signed `text`."""
+        return self.public.verifies(text, signature)

@@ -1,0 +1,11 @@
+"""`report.html`: a day's evidence for a person, in one file that needs no network.
+
+tables       what its tables show, capped; all of it is in the package's CSV and JSON files
+charts       trend and ages, as SVG
+rendering    the page: template, style and script in one
+"""
+
+from rolecall.evidence.report.rendering import REPORT, report_html
+from rolecall.evidence.report.tables import ReportRows
+
+__all__ = ["REPORT", "ReportRows", "report_html"]

@@ -1,0 +1,262 @@
+"""The report's tables: a bounded number of rows each, and of how many they are."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+from rolecall.evidence.coverage import Coverage, Scope
+from rolecall.evidence.episodes import Episode
+from rolecall.evidence.exemptions import age, days_left
+from rolecall.evidence.plan import Plan
+from rolecall.evidence.rows import EvidenceRow, EvidenceVerdict
+from rolecall.frameworks import REQUIREMENTS
+
+SHOWN_ROWS = 500
+"""Of each table: a browser shows so many at once, and the package's other files hold all."""
+
+_T = TypeVar("_T")
+
+Cell = str | int | None
+"""A number is sorted as one; None is shown as a dash and sorted last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's heading; `numeric`: its cells are aligned and sorted as numbers."""
+
+    label: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as the page shows it."""
+
+    id: str
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    total: int
+    """Rows there are; more than shown, where they are capped."""
+    everything: str
+    """The package's file that holds all of them."""
+    empty: str
+    """What is said where there is none."""
+
+
+class First(Generic[_T]):
+    """The first of many by an order, without holding the others."""
+
+    def __init__(self, key: Callable[[_T], Any]) -> None:
+        self._key = key
+        self._kept: list[_T] = []
+        self.total = 0
+
+    def add(self, one: _T) -> None:
+        """One of them."""
+        self.total += 1
+        self._kept.append(one)
+        if len(self._kept) >= 4 * SHOWN_ROWS:
+            self._kept = self.kept()
+
+    def kept(self) -> list[_T]:
+        """The first ones, at most `SHOWN_ROWS`, in order."""
+        return sorted(self._kept, key=self._key)[:SHOWN_ROWS]
+
+
+class ReportRows:
+    """Takes every row; keeps the exempt instances whose exemption is over soonest."""
+
+    def __init__(self, day: date) -> None:
+        self._day = day
+        self.exempt: First[EvidenceRow] = First(_by_expiry)
+
+    def take_row(self, row: EvidenceRow) -> None:
+        """One instance of the population."""
+        if row.verdict is EvidenceVerdict.EXEMPT:
+            self.exempt.add(row)
+
+    def exemption_table(self) -> Table:
+        """Exempt instances, the soonest to expire first."""
+        return Table(
+            id="exemptions",
+            caption="Exempt instances, the soonest to expire first",
+            columns=[
+                Column("Account"),
+                Column("Region"),
+                Column("Instance"),
+                Column("Reason, as tagged"),
+                Column("Approved by, as tagged"),
+                Column("Ticket"),
+                Column("Granted"),
+                Column("Expires"),
+                Column("Days left", numeric=True),
+                Column("Age in days", numeric=True),
+            ],
+            rows=[self._exempt_cells(row) for row in self.exempt.kept()],
+            total=self.exempt.total,
+            everything="exemptions.csv",
+            empty="No instance is exempt.",
+        )
+
+    def _exempt_cells(self, row: EvidenceRow) -> Sequence[Cell]:
+        exemption = row.exemption
+        if exemption is None:
+            return [row.account, row.region, row.resource_id, "no longer in its tags", *[None] * 6]
+        return [
+            row.account,
+            row.region,
+            row.resource_id,
+            exemption.reason,
+            exemption.approved_by,
+            exemption.ticket,
+            exemption.granted.isoformat() if exemption.granted else None,
+            exemption.expires.isoformat() if exemption.expires else None,
+            days_left(exemption, self._day),
+            age(exemption, self._day),
+        ]
+
+
+def _by_expiry(row: EvidenceRow) -> tuple[date, str, str, str]:
+    expires = row.exemption.expires if row.exemption else None
+    return expires or date.max, row.account, row.region, row.resource_id
+
+
+def episode_table(episodes: Iterable[Episode], end: datetime) -> Table:
+    """Open episodes, the oldest first."""
+    oldest: First[Episode] = First(lambda episode: (episode.began, episode.key))
+    for episode in episodes:
+        if episode.is_open:
+            oldest.add(episode)
+    return Table(
+        id="open",
+        caption="Non-compliant instances, the longest first",
+        columns=[
+            Column("Account"),
+            Column("Region"),
+            Column("Instance"),
+            Column("How it came about"),
+            Column("Reason code"),
+            Column("Since"),
+            Column("Days", numeric=True),
+        ],
+        rows=[
+            [
+                episode.key.account,
+                episode.key.region,
+                episode.key.resource_id,
+                episode.kind.value.replace("-", " "),
+                episode.reason.value if episode.reason else None,
+                episode.began.strftime("%Y-%m-%d %H:%M"),
+                (end - episode.began) // timedelta(days=1),
+            ]
+            for episode in oldest.kept()
+        ],
+        total=oldest.total,
+        everything="episodes.json",
+        empty="No instance is non-compliant.",
+    )
+
+
+def scope_table(scopes: Sequence[Scope]) -> Table:
+    """Accounts and regions, those with the most to do first."""
+    by_need: First[Scope] = First(_by_need)
+    for scope in scopes:
+        by_need.add(scope)
+    counts = ("Population", "With role", "Exempt", "Non-compliant", "Not applicable", "Not evaluated")
+    return Table(
+        id="scopes",
+        caption="Accounts and regions, the most non-compliant instances first",
+        columns=[
+            Column("Account"),
+            Column("Region"),
+            *(Column(one, numeric=True) for one in counts),
+            Column("Covered"),
+        ],
+        rows=[
+            [
+                scope.header.account,
+                scope.header.region,
+                *scope.totals.to_json().values(),
+                "yes" if scope.header.covered else "no",
+            ]
+            for scope in by_need.kept()
+        ],
+        total=by_need.total,
+        everything="coverage.json",
+        empty="The plan of the day has no account and region.",
+    )
+
+
+def _by_need(scope: Scope) -> tuple[int, int, str, str]:
+    totals = scope.totals
+    return -totals.non_compliant, -totals.unevaluated, scope.header.account, scope.header.region
+
+
+def gap_table(plan: Plan, scopes: Sequence[Scope]) -> Table:
+    """What the control did not cover, and why."""
+    rows: list[Sequence[Cell]] = [[gap.account, "all", gap.why_not.value, gap.detail] for gap in plan.gaps]
+    rows += [
+        [scope.header.account, scope.header.region, scope.header.why_not.value, scope.header.detail]
+        for scope in scopes
+        if scope.header.why_not
+    ]
+    return Table(
+        id="gaps",
+        caption="Not covered",
+        columns=[Column("Account"), Column("Region"), Column("Why"), Column("What is known")],
+        rows=rows[:SHOWN_ROWS],
+        total=len(rows),
+        everything="coverage.json",
+        empty="Every planned account and region is covered.",
+    )
+
+
+def disagreement_table(coverage: Coverage) -> Table:
+    """Instances on which Config and the re-performed rule differ."""
+    return Table(
+        id="disagreements",
+        caption="Recorded and re-performed verdict disagree",
+        columns=[
+            Column("Account"),
+            Column("Region"),
+            Column("Instance"),
+            Column("Recorded by AWS Config"),
+            Column("Re-performed"),
+            Column("Item captured"),
+        ],
+        rows=[
+            [
+                one["account"],
+                one["region"],
+                one["resourceId"],
+                _verdict(one["recorded"]),
+                _verdict(one["reperformed"]),
+                one["captureTime"] and one["captureTime"][:19].replace("T", " "),
+            ]
+            for one in islice(coverage.disagreements, SHOWN_ROWS)
+        ],
+        total=len(coverage.disagreements),
+        everything="coverage.json",
+        empty="No recorded verdict disagrees with the re-performed one.",
+    )
+
+
+def _verdict(told: Mapping[str, str] | None) -> str | None:
+    return f"{told['complianceType']} ({told['reason'] or 'no reason code'})" if told else None
+
+
+def control_table() -> Table:
+    """The requirements of each framework that the rule stands for."""
+    rows: list[Sequence[Cell]] = [[one.framework, one.version, one.id] for one in REQUIREMENTS]
+    return Table(
+        id="controls",
+        caption="Requirements that this control supports",
+        columns=[Column("Framework"), Column("Version"), Column("Requirement")],
+        rows=rows,
+        total=len(rows),
+        everything="assessment-results.oscal.json",
+        empty="",
+    )

@@ -1,0 +1,186 @@
+"""Verifying a chain of packages: each one, and that none is missing between them, before them or after them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from rolecall.errors import AwsError
+from rolecall.evidence.findings import Finding, Outcome, PackageReport, Report
+from rolecall.evidence.manifest import MANIFEST, Previous
+from rolecall.evidence.packages import SealedPackage, by_day
+from rolecall.evidence.signing import Verifier
+from rolecall.evidence.stores import Store
+from rolecall.evidence.verifying_package import PackageCheck, Progress
+
+_ONE_DAY = timedelta(days=1)
+
+_MOST_NAMED = 5
+"""Of entries that are no packages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A package that was read, as the next one must name it."""
+
+    day: date
+    previous: Previous
+
+
+class Chain:
+    """Where the packages so far have come to, and what is wrong between them."""
+
+    def __init__(self, first: date | None) -> None:
+        """`first`: the day that the chain may begin with; None if it must begin with the first package ever."""
+        self._first = first
+        self._counted: tuple[date, int] | None = None
+        """A day and its number in the chain."""
+        self._link: Link | None = None
+        self.newest: date | None = None
+        self.anchor: Previous | None = None
+        self.findings: list[Finding] = []
+
+    def add(self, day: date, package: SealedPackage | None, *, proven: bool) -> None:
+        """The next package that is there; None if its manifest and signature cannot be read."""
+        self._check_days(day)
+        if package and proven:
+            self._check_number(day, package)
+            self._check_link(day, package)
+        self._link = Link(day, package.as_previous) if package else None
+        self.newest = day
+
+    def end(self, until: date) -> None:
+        """There is no other: is the last day there?"""
+        if self.newest is None:
+            self._find(Outcome.GAP, f"there is no package of {_span(self._first or until, until)}")
+        elif self.newest < until:
+            self._find(Outcome.STALE, f"the newest package is of {self.newest}; missing: {_after(self.newest, until)}")
+
+    def _check_days(self, day: date) -> None:
+        if self.newest is None:
+            if self._first is None:
+                self._counted = (day, 1)
+            elif self._first < day:
+                self._find(Outcome.GAP, f"missing: {_span(self._first, day - _ONE_DAY)}")
+        elif day - self.newest > _ONE_DAY:
+            self._find(Outcome.GAP, f"missing: {_after(self.newest, day - _ONE_DAY)}")
+
+    def _check_number(self, day: date, package: SealedPackage) -> None:
+        sequence = package.manifest.sequence
+        if self.newest is None:
+            self.anchor = package.manifest.previous
+            if self._first is None and sequence > 1:
+                says = f"is number {sequence}: the {sequence - 1} package(s) before it are not here"
+                self._find(Outcome.GAP, says, day, MANIFEST)
+        elif self._counted:
+            expected = self._counted[1] + (day - self._counted[0]).days
+            if sequence != expected:
+                says = f"is number {sequence} in the chain, where number {expected} belongs"
+                self._find(Outcome.TAMPERED, says, day, MANIFEST)
+        self._counted = (day, sequence)
+
+    def _check_link(self, day: date, package: SealedPackage) -> None:
+        if self._link is None or self._link.day != day - _ONE_DAY:
+            return
+        named, there = package.manifest.previous, self._link.previous
+        if named == there:
+            return
+        if named is None or named.manifest_sha256 != there.manifest_sha256:
+            was = named.manifest_sha256 if named else "none"
+            says = f"comes after another package of {self._link.day}: SHA-256 {was}, there is {there.manifest_sha256}"
+        else:
+            says = f"comes after another signature of {self._link.day}'s manifest than the one that is there"
+        self._find(Outcome.TAMPERED, says, day, MANIFEST)
+
+    def _find(self, outcome: Outcome, says: str, day: date | None = None, path: str | None = None) -> None:
+        self.findings.append(Finding(outcome, says, day, path))
+
+
+def verify(  # noqa: PLR0913 - one argument for each choice
+    store: Store,
+    keys: Sequence[Verifier],
+    *,
+    until: date,
+    first: date | None = None,
+    describe: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda: None,
+) -> Report:
+    """Verify the packages in a store. `until` is the last day that must be there; later ones are left alone.
+
+    The first package must be the first one ever; or, with `first`, that of this day, whatever came before it.
+    `describe` is told which day comes next, `progress` is called after each file. What cannot be read is a finding;
+    nothing is raised, whatever the packages hold.
+    """
+    chain, reports = Chain(first), []
+    odd: list[Finding] = []
+    others, earlier, later = _NotLookedAt(), _NotLookedAt(), _NotLookedAt()
+    doubted = 0
+    try:
+        # Of one day, only what is named for it is listed: a bucket may hold years.
+        for name, day, keys_of_day in by_day(store, f"{until}" if first == until else ""):
+            if day is None or (first and day < first) or day > until:
+                (others if day is None else later if day > until else earlier).add(name)
+                continue
+            describe(name)
+            present = list(keys_of_day)
+            if present == [name]:
+                odd.append(Finding(Outcome.TAMPERED, "is no folder, but a file or a link", day))
+                continue
+            check = PackageCheck(store, day, keys)
+            reports.append(check.run((key.removeprefix(f"{name}/") for key in present), progress))
+            chain.add(day, check.package, proven=check.proven)
+            doubted += check.doubted
+    except (AwsError, OSError) as error:
+        odd.append(Finding(Outcome.CANNOT_VERIFY, f"the packages cannot be listed to the end: {error}"))
+    else:
+        if not (reports or earlier.count or later.count):
+            odd.append(Finding(Outcome.CANNOT_VERIFY, "there is no package here"))
+        else:
+            chain.end(until)
+    notes = [
+        *_anchor_note(chain, reports),
+        *later.note(f"package(s) later than {until}"),
+        *earlier.note(f"package(s) earlier than {first}"),
+        *others.note("thing(s) that belong to no package"),
+        *_doubted_note(doubted),
+    ]
+    return Report(tuple(reports), (*odd, *chain.findings), chain.anchor, tuple(notes))
+
+
+class _NotLookedAt:
+    def __init__(self) -> None:
+        self.count = 0
+        self._named: list[str] = []
+
+    def add(self, name: str) -> None:
+        self.count += 1
+        if self.count <= _MOST_NAMED:
+            self._named.append(name)
+
+    def note(self, what: str) -> Iterator[str]:
+        if self.count:
+            more = ", …" if self.count > _MOST_NAMED else ""
+            yield f"{self.count} {what} were not looked at: {', '.join(self._named)}{more}"
+
+
+def _anchor_note(chain: Chain, reports: Sequence[PackageReport]) -> Iterator[str]:
+    if chain.anchor:
+        yield (
+            f"the package before {reports[0].day} was not looked at; its manifest's SHA-256 must be "
+            f"{chain.anchor.manifest_sha256}"
+        )
+
+
+def _doubted_note(doubted: int) -> Iterator[str]:
+    if doubted:
+        yield (
+            f"{doubted:,} row(s) are exempt by what AWS Config recorded, and the rule does not agree when it is "
+            "performed again: coverage.json names them as disagreements or as in flight"
+        )
+
+
+def _after(day: date, last: date) -> str:
+    return _span(day + _ONE_DAY, last)
+
+
+def _span(start: date, last: date) -> str:
+    return f"{start}" if start == last else f"{start} to {last}"

@@ -1,0 +1,140 @@
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from local.aws import LocalAws
+from local.faults import FaultKind
+from rolecall.cli import app
+from rolecall.evidence.keys import LocalKey
+from tests.builders import exemption_tags, iso, notification_item
+from tests.local.members import add_member
+
+RULE = "rolecall-ec2-instance-profile"
+REGIONS = ("eu-west-1", "us-east-1")
+YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
+LONG_AGO = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[LocalAws]:
+    """An account with four instances in two regions; in the second one the rule is missing."""
+    with LocalAws() as running:
+        config = running.config.region(running.account, running.region)
+        add_member(running, running.account, "arn:aws:lambda:eu-west-1:111122223333:function:f", RULE)
+        different: list[dict[str, Any]] = [{}, {"profile": None}, {"profile": None, "tags": exemption_tags()}]
+        for number, changes in enumerate(different):
+            config.record(item(f"i-{number}", **changes))
+        other = running.config.region(running.account, REGIONS[1])
+        other.start_recording()
+        other.record(item("i-other", awsRegion=REGIONS[1]))
+        running.client("iam").create_user(UserName="robot")
+        running.client("iam").create_access_key(UserName="robot")
+        yield running
+
+
+def item(resource_id: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - of an item
+    """An instance of the account."""
+    return notification_item(resourceId=resource_id, configurationItemCaptureTime=iso(LONG_AGO), **changes)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    """A private key in a file."""
+    path = tmp_path / "key.pem"
+    path.write_text(LocalKey.generate().pem())
+    return path
+
+
+def run(aws: LocalAws, *arguments: object) -> Result:
+    """The command in an environment whose AWS is the local one."""
+    environment = {**aws.environment(), "AWS_CONFIG_FILE": "/dev/null", "COLUMNS": "200"}
+    return CliRunner(env=environment).invoke(app, ["evidence", *map(str, arguments)])
+
+
+def collect(aws: LocalAws, output: Path, key: object, *arguments: object) -> Result:
+    """Collect two regions."""
+    return run(
+        aws, "collect", "--output", output, "--key", key, "--region", REGIONS[0], "--region", REGIONS[1], *arguments
+    )
+
+
+def test_an_account_is_collected_sealed_and_verified(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """Every instance of both regions is in it, what is not covered is said, and verify accepts it as printed."""
+    output = tmp_path / "evidence"
+    done = collect(aws, output, key)
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (
+        0,
+        (f"{YESTERDAY}: 4 instances: 0 with a role, 0 exempt, 0 non-compliant, 0 not applicable, 4 unevaluated."),
+    ), done.output
+    assert "us-east-1: not covered: RULE_MISSING" in done.stderr
+    coverage = json.loads((output / str(YESTERDAY) / "coverage.json").read_text())
+    assert [one["covered"] for one in coverage["accountRegions"]] == [True, False]
+    assert json.loads((output / str(YESTERDAY) / "kpis.json").read_text())["accessKeys"]["activeKeys"] == 1
+    command = done.stdout.splitlines()[-1].removeprefix("Verify: rolecall evidence ").split()
+    verified = run(aws, *command)
+    assert verified.exit_code == 0, verified.output
+
+
+def test_collected_again_nothing_changes(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """Neither is AWS asked for rows, nor is a byte written."""
+    output = tmp_path / "evidence"
+    first = collect(aws, output, key)
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    aws.config.journal.clear()
+    assert collect(aws, output, key).stdout == first.stdout
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+    assert not aws.config.journal.calls("SelectResourceConfig")
+
+
+def test_a_region_that_fails_is_named_and_the_next_run_goes_on(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """What was collected stays; nothing is sealed until all is there."""
+    output = tmp_path / "evidence"
+    aws.config.faults.inject(FaultKind.OUTAGE, "SelectResourceConfig", times=5)
+    failed = collect(aws, output, key)
+    assert failed.exit_code == 2
+    assert "eu-west-1: SelectResourceConfig failed" in failed.stderr
+    assert "1 of 2 regions could not be collected: run it again to go on" in failed.stderr
+    assert not (output / str(YESTERDAY)).exists()
+    assert collect(aws, output, key).exit_code == 0
+
+
+def test_a_key_of_kms_signs_too(aws: LocalAws, tmp_path: Path) -> None:
+    """By its id; what is written beside is its public half."""
+    made = aws.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+    output = tmp_path / "evidence"
+    assert collect(aws, output, made, "--quiet").exit_code == 0
+    verified = run(aws, "verify", output, "--public-key", output / "public-key.pem")
+    assert verified.exit_code == 0, verified.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--day", str(YESTERDAY + timedelta(days=1))], "is not over"),
+        (["--day", "2026-3-1"], "is no day"),
+        (["--key", "no/such/key.pem"], "is no file"),
+        (["--all-regions"], "leave it out beside --all-regions"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    aws: LocalAws, tmp_path: Path, key: Path, arguments: list[str], message: str
+) -> None:
+    """With one clear error, before anything is written."""
+    done = collect(aws, tmp_path / "evidence", key, *arguments)
+    assert done.exit_code == 2
+    assert message in done.output.replace("\n", " ")
+    assert not (tmp_path / "evidence").exists()
+
+
+def test_what_is_no_key_is_refused(aws: LocalAws, tmp_path: Path) -> None:
+    """Nothing of the file is shown."""
+    wrong = tmp_path / "key.pem"
+    wrong.write_text("secret")
+    done = collect(aws, tmp_path / "evidence", wrong)
+    assert done.exit_code == 2
+    assert "secret" not in done.output

@@ -1,0 +1,109 @@
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rolecall.errors import AlreadyWritten
+from rolecall.evidence.package_files import CsvRows, JsonSpool, PackageFiles, guarded, json_texts
+from rolecall.evidence.stores import FolderStore
+from tests.evidence.made import DAY
+from tests.strategies import anything, texts
+
+
+def csv_of(rows: list[list[Any]], header: list[str]) -> bytes:
+    """What `CsvRows` writes of these rows."""
+    stream = io.BytesIO()
+    table = CsvRows(stream, header)
+    for row in rows:
+        table.write(row)
+    return stream.getvalue()
+
+
+@given(st.lists(st.lists(texts | st.none() | st.integers(), min_size=2, max_size=2), max_size=5))
+def test_a_csv_file_reads_back_as_it_was_written(rows: list[list[str | int | None]]) -> None:
+    """Quotes, commas, line breaks and control characters; half a surrogate pair is told by its escape."""
+    read = list(csv.reader(io.StringIO(csv_of(rows, ["a", "b"]).decode(), newline="")))
+
+    def told(cell: str | int | None) -> str:
+        text = guarded(cell) if isinstance(cell, str) else "" if cell is None else str(cell)
+        return text.encode(errors="backslashreplace").decode()
+
+    assert read == [["a", "b"], *([told(cell) for cell in row] for row in rows)]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_begins_as_a_formula_does(start: str) -> None:
+    """A tag's text gets an apostrophe before it; a number of ours stays one, below zero too."""
+    assert csv_of([[f"{start}1+1", -3]], ["a", "b"]).split(b"\r\n", 1)[1].strip(b'"').startswith(b"'" + start.encode())
+    assert csv_of([["plain", -3]], ["a", "b"]) == b"a,b\r\nplain,-3\r\n"
+
+
+def test_a_row_is_as_rfc_4180_has_it() -> None:
+    """CRLF at the end of each record, quotes where they are needed and doubled within."""
+    assert csv_of([['say "no", or\nnot', None]], ["a", "b"]) == b'a,b\r\n"say ""no"", or\nnot",\r\n'
+
+
+@given(anything)
+def test_json_in_pieces_is_the_same_json(value: object) -> None:
+    """Mappings and lists are taken apart, whatever is in them."""
+    try:
+        whole = json.dumps(value, allow_nan=False)
+    except ValueError:
+        return
+    assert json.loads("".join(json_texts(value))) == json.loads(whole)
+
+
+def test_an_iterator_in_a_document_is_an_array() -> None:
+    """Empty, nested in lists, and of what a spool holds."""
+    spool = JsonSpool()
+    for number in range(3):
+        spool.add({"n": number})
+    document = {"none": iter(()), "nested": [{"all": iter(spool), "texts": spool.texts()}], "empty": {}, "list": []}
+    listed = [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert json.loads("".join(json_texts(document))) == {
+        "none": [],
+        "nested": [{"all": listed, "texts": listed}],
+        "empty": {},
+        "list": [],
+    }
+    assert len(spool) == 3
+    spool.close()
+
+
+def test_a_compressed_file_depends_on_its_content_alone(tmp_path: Path) -> None:
+    """No name and no time in it; written a second time, it is the same file, and other content is refused."""
+    store = FolderStore(tmp_path)
+    for _ in range(2):
+        files = PackageFiles(store, DAY)
+        with files.writing("a/b.jsonl.gz") as stream:
+            stream.write(b'{"x":1}\n' * 5)
+        assert files.paths == ["a/b.jsonl.gz"]
+    stored = (tmp_path / "2026-03-02/a/b.jsonl.gz").read_bytes()
+    assert gzip.decompress(stored) == b'{"x":1}\n' * 5
+    assert stored[3:8] == bytes(5)  # flags: no name; and no time
+    with pytest.raises(AlreadyWritten):
+        PackageFiles(store, DAY).write_json("a/b.jsonl.gz", {"other": True})
+    assert (tmp_path / "2026-03-02/a/b.jsonl.gz").read_bytes() == stored
+
+
+def test_a_file_whose_making_fails_is_not_stored(tmp_path: Path) -> None:
+    """Nobody finds half of it."""
+    files = PackageFiles(FolderStore(tmp_path), DAY)
+    with pytest.raises(TypeError):
+        files.write_json("half.json", {"fine": 1, "not": object()})
+    assert (files.paths, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_a_file_that_is_longer_than_memory_should_hold_is_kept_on_disk(tmp_path: Path) -> None:
+    """And arrives whole."""
+    files = PackageFiles(FolderStore(tmp_path), DAY)
+    with files.writing("long.csv") as stream:
+        for _ in range(6):
+            stream.write(b"x" * 1024 * 1024)
+    assert (tmp_path / "2026-03-02/long.csv").stat().st_size == 6 * 1024 * 1024

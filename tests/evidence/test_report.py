@@ -1,0 +1,219 @@
+import base64
+import hashlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from rolecall.evidence.coverage import Coverage
+from rolecall.evidence.episodes import Episode
+from rolecall.evidence.kpis import DEFINITIONS, DayFigures, kpi_document
+from rolecall.evidence.plan import Gap
+from rolecall.evidence.report import ReportRows, report_html
+from rolecall.evidence.report.tables import SHOWN_ROWS, episode_table
+from rolecall.evidence.rows import Agreement, EvidenceRow, EvidenceVerdict
+from rolecall.evidence.shard_header import WhyNot
+from rolecall.frameworks import REQUIREMENTS
+from rolecall.model import Reason
+from tests.evidence.made import ACCOUNT, DAY, PERIOD, REGION, at, evidence_row, exemption, record
+from tests.evidence.sample_days import header, plan_of
+from tests.evidence.test_episodes import told
+from tests.strategies import texts
+
+
+def page_of(
+    rows: Iterable[EvidenceRow] = (),
+    *,
+    gaps: Sequence[Gap] = (),
+    why_not: WhyNot | None = None,
+    episodes: Sequence[Episode] = (),
+) -> str:
+    """The report of a day of one account and region with these rows."""
+    coverage, shown, figures = Coverage(), ReportRows(DAY), DayFigures(DAY)
+    for row in rows:
+        for take in (coverage.take_row, shown.take_row, figures.take_row):
+            take(row)
+    head = header(ACCOUNT, REGION, DAY, why_not=why_not)
+    coverage.close_scope(head, 0)
+    figures.take_header(head)
+    kpis = kpi_document(PERIOD, coverage.totals, figures, episodes, ())
+    page = report_html(plan_of(DAY, [(ACCOUNT, REGION)], gaps), coverage, shown, episodes, kpis)
+    coverage.close()
+    return page
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Called for each."""
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Called for the text between."""
+        self.text += data
+
+
+ONE_EXEMPT = Elements(page_of([evidence_row(Reason.EXEMPT, exemption=exemption(reason="x"))])).found
+
+
+@settings(max_examples=40)
+@given(texts, texts)
+def test_what_a_tag_says_is_shown_and_never_obeyed(reason: str, approver: str) -> None:
+    """Whatever it is, the page has the same elements as with a harmless text."""
+    declared = exemption(
+        reason=f'</td><script>alert(1)</script>{reason}"', approved_by=f"{approver}x<img src=x onerror=y>"
+    )
+    page = page_of([evidence_row(Reason.EXEMPT, exemption=declared)])
+    assert [tag for tag, _ in Elements(page).found] == [tag for tag, _ in ONE_EXEMPT]
+    page.encode()
+
+
+def test_the_page_loads_nothing() -> None:
+    """No element refers to anything outside, and its own policy forbids that anyway, but for its one script."""
+    page = page_of([evidence_row(Reason.EXEMPT)])
+    elements = Elements(page)
+    references = [
+        value
+        for tag, attributes in elements.found
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href", "action", "srcset", "poster", "background")
+    ]
+    assert references
+    assert all(value and value.startswith("#") for value in references)
+    assert "url(" not in page
+    assert "@import" not in page
+    (policy,) = [one["content"] for tag, one in elements.found if tag == "meta" and one.get("http-equiv")]
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert str(policy).split("; ") == [
+        "default-src 'none'",
+        "style-src 'unsafe-inline'",
+        f"script-src 'sha256-{digest}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
+
+
+def test_the_page_depends_on_its_inputs_alone() -> None:
+    """To the byte: charts carry no date of their making and no random name."""
+    rows = [evidence_row(Reason.EXEMPT), evidence_row(Reason.NO_PROFILE, 2)]
+    assert page_of(rows) == page_of(rows)
+    assert "Generated with" not in page_of(rows)
+
+
+def test_no_two_elements_share_an_id() -> None:
+    """Charts and tables alike, so that links and labels lead to one place."""
+    rows = [evidence_row(Reason.EXEMPT), *(evidence_row(Reason.NO_PROFILE, number) for number in range(2, 9))]
+    page = page_of(rows, episodes=told([record(Reason.NO_PROFILE, at(1, 1), number) for number in range(2, 9)]))
+    elements = Elements(page).found
+    ids = [one["id"] for _, one in elements if "id" in one]
+    assert sorted(ids, key=str) == sorted(set(ids), key=str)
+    targets = [str(one["href"])[1:] for tag, one in elements if tag == "a"]
+    assert set(targets) <= set(ids)
+    labelled = [one[name] for _, one in elements for name in ("for", "aria-labelledby") if name in one]
+    assert labelled
+    assert set(labelled) <= set(ids)
+    assert page.count("<svg") == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([], "No EC2 instance is in the inventory of this day."),
+        (
+            [evidence_row(Reason.PROFILE_ATTACHED, 1), evidence_row(Reason.EXEMPT, 2)],
+            "Yes, or they are exempt. 1 of 2 instances carry a role. Exempt: 1. Not applicable: 0.",
+        ),
+        (
+            [evidence_row(Reason.PROFILE_ATTACHED, 1), evidence_row(Reason.NO_PROFILE, 2)],
+            "No. 1 of 2 instances carry no role, or not an allowed one, and no valid exemption.",
+        ),
+        (
+            [evidence_row(verdict=EvidenceVerdict.UNEVALUATED, recorded=None, agreement=Agreement.UNEVALUATED)],
+            "Not known. 1 of 1 instances were not evaluated; none of the others is non-compliant.",
+        ),
+    ],
+)
+def test_the_headline_answers_the_question(rows: list[EvidenceRow], sentence: str) -> None:
+    """In one sentence."""
+    assert sentence in " ".join(Elements(page_of(rows)).text.split())
+
+
+def test_what_is_not_covered_stands_at_the_top() -> None:
+    """A reader who stops after the headline knows that there is more."""
+    gap = Gap("999900001111", WhyNot.ACCOUNT_NOT_ACTIVE, "SUSPENDED")
+    text = " ".join(Elements(page_of(gaps=[gap], why_not=WhyNot.NO_RECORDER)).text.split())
+    assert "Not everything is covered. 2 accounts and regions were not covered on this day" in text
+    assert "Not everything is covered" not in Elements(page_of()).text
+
+
+def test_a_long_table_says_of_how_many_it_shows_how_few() -> None:
+    """And which file has all of them; the soonest to expire are those that are shown."""
+    rows = [
+        evidence_row(Reason.EXEMPT, number, exemption=exemption(ticket=f"T-{number}"))
+        for number in range(SHOWN_ROWS * 5)
+    ]
+    last = evidence_row(Reason.EXEMPT, SHOWN_ROWS * 5, exemption=exemption(ticket="SOON", expires=DAY))
+    page = page_of([*rows, last])
+    assert "(the first 500 of 2,501; all of them are in <code>exemptions.csv</code>)" in page
+    tickets = re.findall(r"<td>(T-\d+|SOON)</td>", page)
+    assert tickets == ["SOON", *(f"T-{number}" for number in range(SHOWN_ROWS - 1))]
+
+
+def test_open_episodes_are_shown_the_longest_first() -> None:
+    """Closed ones are not shown."""
+    episodes = told(
+        [
+            record(Reason.NO_PROFILE, at(2, 1), 1, instance=None),
+            record(Reason.NO_PROFILE, at(1, 1), 2, instance=None),
+            record(Reason.NO_PROFILE, at(1, 1), 3),
+            record(Reason.PROFILE_ATTACHED, at(1, 2), 3),
+        ]
+    )
+    table = episode_table(episodes, PERIOD.end)
+    assert [(row[2], row[-1]) for row in table.rows] == [("i-00000000000000002", 1), ("i-00000000000000001", 0)]
+
+
+def test_every_definition_and_every_requirement_is_on_the_page() -> None:
+    """With its version."""
+    text = Elements(page_of()).text
+    for definition in DEFINITIONS:
+        assert definition.title in text
+        assert definition.text in text
+    for requirement in REQUIREMENTS:
+        assert re.search(rf"{re.escape(requirement.framework)}\s+{re.escape(requirement.version)}\s", text)
+
+
+def test_the_page_is_rendered_without_compiled_extensions(tmp_path: Path) -> None:
+    """In the function's package, nothing is compiled: markupsafe works without its speedups."""
+    program = (
+        "import sys; sys.modules['markupsafe._speedups'] = None\n"
+        "from tests.evidence.test_report import page_of\n"
+        "import markupsafe\n"
+        "assert markupsafe._escape_inner.__module__ == 'markupsafe._native'\n"
+        "print(len(page_of()) > 1000)\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(  # noqa: S603 - this interpreter, with a program written above
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": f"{root / 'lambda'}:{root}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout == "True\n"

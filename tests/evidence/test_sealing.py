@@ -1,0 +1,273 @@
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from rolecall.errors import AlreadyWritten, Damaged, InvalidManifest, Missing, NotSealed
+from rolecall.evidence.findings import Outcome
+from rolecall.evidence.manifest import PackagedFile, Previous, RuleFacts, Totals
+from rolecall.evidence.packages import package_before, read_package
+from rolecall.evidence.sealing import seal
+from rolecall.evidence.stores import FolderStore, Store
+from rolecall.evidence.verifying import verify
+from tests.evidence.chains import A_DAY, ANOTHER_KEY, EMPTY_DAY, FIRST_DAY, KEY, RULE, Day, add, build, gzipped
+
+NEXT_DAY = FIRST_DAY + timedelta(days=1)
+
+
+class Killed(BaseException):
+    """As whoever stops a process does."""
+
+
+class DyingStore:
+    """A store whose process dies at the n-th thing that it does, before or after it is done."""
+
+    def __init__(self, store: Store, after: int, *, done: bool) -> None:
+        self._store = store
+        self._left = after
+        self._done = done
+
+    def _step(self, act: Callable[[], object]) -> None:
+        self._left -= 1
+        if self._left == 0:
+            if self._done:
+                act()
+            raise Killed
+        act()
+
+    def open(self, key: str) -> BinaryIO:
+        """As the store."""
+        return self._store.open(key)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """As the store."""
+        return self._store.keys(prefix)
+
+    def put_once(self, key: str, content: BinaryIO | bytes, *, sha256: str) -> None:
+        """As the store, unless this is the time to die."""
+        self._step(lambda: self._store.put_once(key, content, sha256=sha256))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+WRITES = len(A_DAY.files()) + 2
+"""Of one package, its seal included."""
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("writes", range(1, WRITES + 1))
+def test_a_run_that_dies_and_runs_again_ends_in_a_package_that_verifies(
+    tmp_path: Path, writes: int, *, done: bool
+) -> None:
+    """At each write, before and after it: but for the signature, the bytes are those of an undisturbed run."""
+    undisturbed = FolderStore(tmp_path / "undisturbed")
+    (tmp_path / "undisturbed").mkdir()
+    build(undisturbed, 1)
+    folder = tmp_path / "disturbed"
+    folder.mkdir()
+    store = FolderStore(folder)
+    with pytest.raises(Killed):
+        add(DyingStore(store, writes, done=done), A_DAY)
+    add(store, A_DAY)
+    assert verify(store, [KEY.public], until=FIRST_DAY).outcome is Outcome.OK
+    signature = f"{FIRST_DAY}/manifest.sig"
+    assert contents(folder).keys() == contents(tmp_path / "undisturbed").keys()
+    assert contents(folder) | {signature: b""} == contents(tmp_path / "undisturbed") | {signature: b""}
+
+
+def test_sealing_again_changes_nothing(tmp_path: Path) -> None:
+    """Not even the signature, although each one that is made differs."""
+    store = FolderStore(tmp_path)
+    first = add(store, A_DAY)
+    before = contents(tmp_path)
+    assert add(store, A_DAY) == first
+    assert contents(tmp_path) == before
+
+
+class Overtaken(FolderStore):
+    """A folder in which another run writes the signature just before we do."""
+
+    def put_once(self, key: str, content: BinaryIO | bytes, *, sha256: str) -> None:
+        """Let the other one go first."""
+        if key.endswith("manifest.sig"):
+            add(FolderStore(self.path), A_DAY)
+        super().put_once(key, content, sha256=sha256)
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+def test_two_runs_at_once_agree_on_one_signature(tmp_path: Path) -> None:
+    """Whoever comes second keeps what is there."""
+    sealed = add(Overtaken(tmp_path), A_DAY)
+    assert sealed == read_package(FolderStore(tmp_path), FIRST_DAY)
+    assert verify(FolderStore(tmp_path), [KEY.public], until=FIRST_DAY).outcome is Outcome.OK
+
+
+def test_a_manifest_says_all_of_a_package(tmp_path: Path) -> None:
+    """The first one hangs on nothing, the second on the first."""
+    first, second = build(FolderStore(tmp_path), 2, content=Day(others={"a.jsonl.gz": gzipped(b"{}\n")}))
+    coverage = EMPTY_DAY.files()["coverage.json"]
+    exemptions = EMPTY_DAY.files()["exemptions.csv"]
+    stored = gzipped(b"{}\n")
+    assert first.manifest.to_json() == {
+        "schema": "rolecall.evidence/v1",
+        "period": {"from": "2026-11-20T00:00:00.000Z", "to": "2026-11-21T00:00:00.000Z"},
+        "sequence": 1,
+        "previous": None,
+        "files": [
+            {
+                "path": "a.jsonl.gz",
+                "bytes": len(stored),
+                "sha256": hashlib.sha256(stored).hexdigest(),
+                "contentBytes": 3,
+                "contentSha256": hashlib.sha256(b"{}\n").hexdigest(),
+                "records": 1,
+            },
+            PackagedFile("coverage.json", *_plain(coverage), None).to_json(),
+            PackagedFile("exemptions.csv", *_plain(exemptions), 0).to_json(),
+        ],
+        "rule": {
+            "name": "rolecall-ec2-instance-profile",
+            "parameters": {"exemptionTagKey": "intentional-no-role"},
+            "rolecallVersion": "0.1.0",
+        },
+        "totals": Totals().to_json(),
+        "generatedAt": "2026-11-21T00:00:00.000Z",
+    }
+    assert (second.manifest.sequence, second.manifest.previous) == (
+        2,
+        Previous(first.manifest_sha256, first.signature.value),
+    )
+
+
+def _plain(content: bytes) -> tuple[int, str, int, str]:
+    digest = hashlib.sha256(content).hexdigest()
+    return len(content), digest, len(content), digest
+
+
+def written(store: Store, content: Day = A_DAY, *, without: str = "") -> list[str]:
+    """Write the files of a day, without sealing it."""
+    files = content.files()
+    for path, stored in files.items():
+        if path != without:
+            store.put_once(f"{content.day}/{path}", stored, sha256=hashlib.sha256(stored).hexdigest())
+    return list(files)
+
+
+def test_a_file_that_is_missing_is_not_sealed(tmp_path: Path) -> None:
+    """Whoever says that it belongs there did not finish."""
+    store = FolderStore(tmp_path)
+    paths = written(store, without="kpis.json")
+    with pytest.raises(Missing, match=r"kpis\.json: is not there"):
+        seal(store, FIRST_DAY, paths, rule=RULE, previous=None, signer=KEY)
+
+
+def test_a_file_that_nobody_named_is_not_sealed(tmp_path: Path) -> None:
+    """It would be signed without anybody knowing what it is."""
+    store = FolderStore(tmp_path)
+    paths = written(store)
+    with pytest.raises(NotSealed, match=r"1 file\(s\) that do not belong there: report.html"):
+        seal(store, FIRST_DAY, [path for path in paths if path != "report.html"], rule=RULE, previous=None, signer=KEY)
+
+
+@pytest.mark.parametrize("stored", [b"", b"{}", gzipped(b"{}"), gzipped(b"{}\n")[:-1], gzipped(b"{}\n") + b"x"])
+def test_a_damaged_file_is_not_sealed(tmp_path: Path, stored: bytes) -> None:
+    """Not compressed, a last row that does not end, cut off, followed by something."""
+    store = FolderStore(tmp_path)
+    paths = written(store, Day(others={"a.jsonl.gz": stored}))
+    with pytest.raises(Damaged, match=r"a\.jsonl\.gz"):
+        seal(store, FIRST_DAY, paths, rule=RULE, previous=None, signer=KEY)
+
+
+def test_other_content_is_not_sealed_over_a_sealed_day(tmp_path: Path) -> None:
+    """A package is sealed once: another rule version cannot rewrite a day."""
+    store = FolderStore(tmp_path)
+    add(store, A_DAY)
+    other = RuleFacts(RULE.name, RULE.parameters, "0.2.0")
+    with pytest.raises(AlreadyWritten, match=r"manifest\.json"):
+        seal(store, FIRST_DAY, list(A_DAY.files()), rule=other, previous=None, signer=KEY)
+
+
+def test_a_population_that_does_not_add_up_is_not_sealed(tmp_path: Path) -> None:
+    """Nobody signs that instances are unaccounted for."""
+    store = FolderStore(tmp_path)
+    files = A_DAY.files()
+    files["coverage.json"] = files["coverage.json"].replace(b'"compliant":3', b'"compliant":2')
+    with pytest.raises(NotSealed, match="it accounts for 7 of 8 instances in total"):
+        add(store, A_DAY, files=files)
+
+
+def test_what_could_not_be_read_again_is_not_sealed(tmp_path: Path) -> None:
+    """A manifest that verifying refuses would be evidence of nothing."""
+    store = FolderStore(tmp_path)
+    paths = written(store)
+    with pytest.raises(InvalidManifest, match="name is ''"):
+        seal(store, FIRST_DAY, paths, rule=replace(RULE, name=""), previous=None, signer=KEY)
+    assert not (tmp_path / f"{FIRST_DAY}" / "manifest.json").exists()
+
+
+def test_a_day_is_sealed_after_the_day_before_it_alone(tmp_path: Path) -> None:
+    """A gap would be found by whoever verifies, and could not be closed any more."""
+    store = FolderStore(tmp_path)
+    first = add(store, A_DAY)
+    later = replace(A_DAY, day=FIRST_DAY + timedelta(days=2))
+    with pytest.raises(NotSealed, match="packages begin on 2026-11-20, and that of 2026-11-21 is not sealed"):
+        add(store, later)
+    paths = written(store, replace(later, day=later.day + timedelta(days=1)))
+    with pytest.raises(NotSealed, match="the package before it is of 2026-11-20, not of the day before"):
+        seal(store, later.day + timedelta(days=1), paths, rule=RULE, previous=first, signer=KEY)
+
+
+def test_a_chain_is_not_continued_with_another_key(tmp_path: Path) -> None:
+    """A package that the key did not sign is not vouched for by it."""
+    store = FolderStore(tmp_path)
+    add(store, A_DAY)
+    with pytest.raises(NotSealed, match="the package before it is not signed by key"):
+        add(store, replace(A_DAY, day=NEXT_DAY), key=ANOTHER_KEY)
+
+
+def test_a_chain_goes_on_when_its_key_is_replaced(tmp_path: Path) -> None:
+    """Whoever seals knows the key before, and whoever verifies pins both."""
+    store = FolderStore(tmp_path)
+    first = add(store, A_DAY)
+    next_day = replace(A_DAY, day=NEXT_DAY)
+    paths = written(store, next_day)
+    for _ in range(2):
+        seal(store, NEXT_DAY, paths, rule=RULE, previous=first, signer=ANOTHER_KEY, older_keys=[KEY.public])
+    keys = [KEY.public, ANOTHER_KEY.public]
+    assert verify(store, keys, until=NEXT_DAY).outcome is Outcome.OK
+    assert verify(store, keys[:1], until=NEXT_DAY).outcome is Outcome.TAMPERED
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", "another day's"])
+def test_a_wrong_signature_that_is_there_is_not_taken(tmp_path: Path, raw: bytes | str) -> None:
+    """It cannot be replaced either: somebody has to look."""
+    store = FolderStore(tmp_path)
+    build(store, 2)
+    signature = tmp_path / f"{NEXT_DAY}" / "manifest.sig"
+    if isinstance(raw, bytes):
+        signature.write_bytes(raw)
+    else:
+        shutil.copy(tmp_path / f"{FIRST_DAY}" / "manifest.sig", signature)
+    with pytest.raises(NotSealed, match="the signature that is there"):
+        add(store, replace(A_DAY, day=NEXT_DAY))
+
+
+@pytest.mark.parametrize("day", [FIRST_DAY, date(2000, 2, 29), date(9999, 12, 30)])
+def test_the_first_package_may_be_of_any_day(tmp_path: Path, day: date) -> None:
+    """Nothing comes before it."""
+    store = FolderStore(tmp_path)
+    assert package_before(store, day) is None
+    add(store, replace(EMPTY_DAY, day=day))
+    assert package_before(store, day) is None
+    assert verify(store, [KEY.public], until=day).outcome is Outcome.OK

@@ -1,0 +1,203 @@
+import base64
+import hashlib
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rolecall.errors import InvalidKey, InvalidManifest
+from rolecall.evidence.canonical import canonical_bytes
+from rolecall.evidence.keys import LocalKey, PublicKey
+from rolecall.evidence.manifest import Manifest, Period, Previous, RuleFacts, Totals
+from rolecall.evidence.received_manifest import read_manifest
+from rolecall.evidence.signing import Signature, read_signature, signature_by, text_to_sign
+from rolecall.evidence.stores import FolderStore
+from tests.evidence.chains import ANOTHER_KEY, KEY, build
+
+SHA256 = "5e" * 32
+PREVIOUS = Previous(SHA256, base64.b64encode(b"signature").decode())
+MANIFEST = Manifest(Period.of_day(date(2026, 11, 24)), 2, PREVIOUS, (), RuleFacts("rolecall", {}, "0.1.0"), Totals())
+FIRST = Manifest(Period.of_day(date(2026, 11, 23)), 1, None, (), RuleFacts("rolecall", {}, "0.1.0"), Totals())
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        (
+            MANIFEST,
+            b"rolecall.evidence/v1\n2026-11-24T00:00:00.000Z\n2026-11-25T00:00:00.000Z\n2\n"
+            + SHA256.encode()
+            + b"\nc2lnbmF0dXJl",
+        ),
+        (
+            FIRST,
+            b"rolecall.evidence/v1\n2026-11-23T00:00:00.000Z\n2026-11-24T00:00:00.000Z\n1\n"
+            + SHA256.encode()
+            + b"\nnull",
+        ),
+    ],
+)
+def test_what_is_signed_is_short_and_says_where_in_the_chain_it_belongs(manifest: Manifest, expected: bytes) -> None:
+    """KMS signs at most 4,096 bytes."""
+    text = text_to_sign(manifest, SHA256)
+    assert text == expected
+    assert len(text) < 4096
+
+
+def test_a_local_key_signs_what_its_public_key_alone_verifies() -> None:
+    """Through PEM files, as they are handed over."""
+    public = PublicKey.from_pem(KEY.public.pem().encode())
+    private = LocalKey.from_pem(KEY.pem().encode())
+    signature = private.sign(b"text")
+    assert public.fingerprint == private.fingerprint == KEY.fingerprint
+    assert public.verifies(b"text", signature)
+    assert private.verifies(b"text", signature)
+    assert not public.verifies(b"another", signature)
+    assert not public.verifies(b"text", b"no signature")
+    assert not ANOTHER_KEY.public.verifies(b"text", signature)
+
+
+def test_a_fingerprint_is_what_openssl_says() -> None:
+    """SHA-256 over the key in DER: `openssl pkey -pubin -outform der | sha256sum`."""
+    lines = KEY.public.pem().splitlines()
+    assert KEY.fingerprint == hashlib.sha256(base64.b64decode("".join(lines[1:-1]))).hexdigest()
+
+
+def public_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    """Of any key."""
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+@pytest.mark.parametrize(
+    "pem",
+    [
+        b"",
+        b"-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n",
+        KEY.pem().encode(),
+        public_pem(ec.generate_private_key(ec.SECP384R1())),
+        public_pem(ed25519.Ed25519PrivateKey.generate()),
+        public_pem(rsa.generate_private_key(65537, 2048)),
+    ],
+    ids=["nothing", "an empty key", "a private key", "P-384", "Ed25519", "RSA"],
+)
+def test_another_kind_of_key_is_refused(pem: bytes) -> None:
+    """Only what signs packages can be pinned, and only that can be a private key."""
+    with pytest.raises(InvalidKey, match="public key is"):
+        PublicKey.from_pem(pem)
+    if pem != KEY.pem().encode():
+        with pytest.raises(InvalidKey, match="private key is 'unusable'"):
+            LocalKey.from_pem(pem)
+
+
+def test_a_signature_file_is_read_back() -> None:
+    """And is the only way to write the same."""
+    signature = signature_by(KEY, b"text")
+    raw = signature.to_bytes()
+    assert read_signature(raw) == signature
+    assert KEY.verifies(b"text", read_signature(raw).raw)
+
+
+SIGNATURE = Signature("f" * 64, base64.b64encode(b"signature!").decode())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        SIGNATURE.to_bytes() + b"\n",
+        SIGNATURE.to_bytes().replace(b":", b": "),
+        SIGNATURE.to_bytes().replace(b"ECDSA_SHA_256", b"ECDSA_SHA_512"),
+        SIGNATURE.to_bytes().replace(b"signature/v1", b"signature/v2"),
+        SIGNATURE.to_bytes().replace(b"}", b',"x":1}'),
+        SIGNATURE.to_bytes().replace(b"IQ==", b"IR=="),
+        SIGNATURE.to_bytes().replace(b"IQ==", b"IQ"),
+        SIGNATURE.to_bytes().replace(b"IQ==", b"IQ== "),
+        Signature("f" * 64, "").to_bytes(),
+        Signature("f" * 64, base64.b64encode(bytes(81)).decode()).to_bytes(),
+        b'{"signature":7}',
+        b"[]",
+    ],
+)
+def test_another_form_of_a_signature_is_refused(raw: bytes) -> None:
+    """Not a bit of the file can change: base64 that decodes to the same is another text, too."""
+    with pytest.raises(InvalidManifest):
+        read_signature(raw)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        (b'"rolecall.evidence/v1"', b'"rolecall.evidence/v2"', "schema"),
+        (b'"sequence":2', b'"sequence":0', "sequence"),
+        (b'"sequence":2', b'"sequence":1', "sequence"),
+        (b'"sequence":2', b'"sequence":"2"', "sequence"),
+        (b'"sequence":2', b'"sequence":true', "sequence"),
+        (b'"sequence":2', b'"sequence":-1', "sequence"),
+        (b'"from":"2026-11-24T00:00:00.000Z"', b'"from":"2026-11-24T00:00:00.001Z"', "period.from"),
+        (b'"from":"2026-11-24T00:00:00.000Z"', b'"from":"9999-12-31T00:00:00.000Z"', "period.from"),
+        (b'"from":"2026-11-24T00:00:00.000Z"', b'"from":7', "period.from"),
+        (b'"to":"2026-11-25', b'"to":"2026-11-26', "period"),
+        (b'"generatedAt":"2026-11-25', b'"generatedAt":"2026-11-26', "generatedAt"),
+        (b'"files":[]', b'"files":{}', "files"),
+        (b'"files":[]', b'"files":[7]', "files[0]"),
+        (b'"files":[]', b'"files":[{"path":7}]', "files[0].path"),
+        (b'"files":[]', b'"files":null', "files"),
+        (b'"manifestSha256":"5e', b'"manifestSha256":"5E', "previous.manifestSha256"),
+        (b'"signature":"c2l', b'"signature":"*2l', "previous.signature"),
+        (b'"compliant":0', b'"compliant":null', "totals.compliant"),
+        (b'"compliant":0', b'"compliant":0,"compliantx":0', "the manifest"),
+        (b'"name":"rolecall"', b'"name":""', "rule.name"),
+        (b'"parameters":{}', b'"parameters":{"a":7}', "rule.parameters.a"),
+        (b'"parameters":{}', b'"parameters":[]', "rule.parameters"),
+        (b'"files":[]', b'"files":[],"generated":1', "the manifest's keys"),
+        (b'"files":[]', b'"files": []', "manifest.json"),
+        (b'"files":[],', b'"files":[],"files":[],', "manifest.json"),
+    ],
+)
+def test_a_manifest_that_sealing_does_not_write_is_refused(old: bytes, new: bytes, field: str) -> None:
+    """The message names the field."""
+    raw = canonical_bytes(MANIFEST.to_json())
+    assert old in raw
+    changed = raw.replace(old, new)
+    with pytest.raises(InvalidManifest) as raised:
+        read_manifest(changed)
+    assert raised.value.field == field
+
+
+def test_the_schema_of_manifests_takes_what_is_sealed_and_no_more(tmp_path: Path) -> None:
+    """`schemas/evidence-manifest-v1.schema.json` says the same as the reader, in the language of schemas."""
+    import jsonschema  # noqa: PLC0415 - for this alone
+
+    schema = json.loads((Path(__file__).parents[2] / "schemas" / "evidence-manifest-v1.schema.json").read_bytes())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for package in build(FolderStore(tmp_path), 2):
+        validator.validate(package.manifest.to_json())
+    sealed = package.manifest.to_json()
+    for changed in (
+        sealed | {"extra": 1},
+        sealed | {"sequence": 0},
+        sealed | {"schema": "rolecall.evidence/v2"},
+        sealed | {"files": [sealed["files"][0] | {"path": "../x"}]},
+        sealed | {"files": [sealed["files"][0] | {"records": -1}]},
+        sealed | {"totals": {}},
+    ):
+        assert not validator.is_valid(changed)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
+)
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), VALUES, max_size=5))
+def test_canonical_json_is_the_same_whatever_the_order_was(value: dict[str, object]) -> None:
+    """And every JSON reader gives the value back."""
+    raw = canonical_bytes(value)
+    assert canonical_bytes(dict(reversed(value.items()))) == raw
+    assert json.loads(raw) == value
