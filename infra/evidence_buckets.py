@@ -81,22 +81,33 @@ class EvidenceBuckets(Construct):
         )
 
     def _write_once(self) -> None:
-        """Whoever writes a package: no object over another one, and none without a lock.
+        """Of a package, and of what it is made of: no object over another one, none deleted, none without its lock.
 
-        Amazon S3 User Guide, "Enforce conditional writes on Amazon S3 buckets". A multipart upload carries neither
-        header in all its requests, so there is none: a file of a package fits into one request (5 GiB).
+        Object Lock keeps versions, but not from a delete marker, on top of which a new object would count as the first.
+        Lifecycle rules are no requests, so no policy stops them. Amazon S3 User Guide, "Enforce conditional writes on
+        Amazon S3 buckets": a multipart upload carries neither header in all its requests, so there is none. A file fits
+        into one request (5 GiB).
         """
-        for sid, header in (("OnlyNewObjects", "s3:if-none-match"), ("OnlyLockedObjects", "s3:object-lock-mode")):
-            self.packages.add_to_resource_policy(
-                iam.PolicyStatement(
-                    sid=sid,
-                    effect=iam.Effect.DENY,
-                    principals=[iam.AnyPrincipal()],
-                    actions=["s3:PutObject"],
-                    resources=[self.packages.arn_for_objects("*")],
-                    conditions={"Null": {header: "true"}},
-                )
-            )
+        whole = [self.packages.arn_for_objects("*")]
+        made_of = [self.ledger.arn_for_objects(f"{prefix}*") for prefix in (PLANS, SHARDS)]
+        for bucket, objects in ((self.packages, whole), (self.ledger, made_of)):
+            _refuse(bucket, "OnlyNewObjects", "s3:PutObject", objects, without="s3:if-none-match")
+            _refuse(bucket, "NoneDeleted", "s3:DeleteObject", objects)
+        _refuse(self.packages, "OnlyLockedObjects", "s3:PutObject", whole, without="s3:object-lock-mode")
+
+
+def _refuse(bucket: s3.Bucket, sid: str, action: str, objects: list[str], *, without: str | None = None) -> None:
+    """Let nobody do this to the objects, or nobody who does it without a header."""
+    bucket.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid=sid,
+            effect=iam.Effect.DENY,
+            principals=[iam.AnyPrincipal()],
+            actions=[action],
+            resources=objects,
+            conditions={"Null": {without: "true"}} if without else None,
+        )
+    )
 
 
 def _expiring(prefix: str, days: int) -> s3.LifecycleRule:

@@ -138,3 +138,35 @@ def test_what_is_no_key_is_refused(aws: LocalAws, tmp_path: Path) -> None:
     done = collect(aws, tmp_path / "evidence", wrong)
     assert done.exit_code == 2
     assert "secret" not in done.output
+
+
+def test_a_rule_that_is_nowhere_seals_nothing_and_leaves_nothing(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """A typing error must not take the day: the right options seal it afterwards, even if nothing else is said."""
+    output = tmp_path / "evidence"
+    refused = collect(aws, output, key, "--rule-name", "typo", "--quiet")
+    assert refused.exit_code == 2
+    assert (
+        f"{YESTERDAY}: nothing is sealed, as no region is covered: look at --rule-name and --region" in refused.stderr
+    )
+    assert "us-east-1: not covered: RULE_MISSING" in refused.stderr
+    assert not (output / str(YESTERDAY)).exists()
+    assert collect(aws, output, key).exit_code == 0
+
+
+def test_a_day_that_was_planned_for_another_rule_is_told(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """What was collected for one rule is not sealed for another."""
+    output = tmp_path / "evidence"
+    assert collect(aws, output, key).exit_code == 0
+    refused = collect(aws, output, key, "--rule-name", "another")
+    assert refused.exit_code == 2
+    assert f"{YESTERDAY} was planned for rule {RULE} in eu-west-1, us-east-1, not rule another in" in refused.stderr
+
+
+def test_no_day_is_put_before_the_first(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """Both packages would call themselves the first of their chain."""
+    output = tmp_path / "evidence"
+    assert collect(aws, output, key).exit_code == 0
+    refused = collect(aws, output, key, "--day", YESTERDAY - timedelta(days=1))
+    assert refused.exit_code == 2
+    assert f"packages begin on {YESTERDAY}, and none can be put before the first" in refused.stderr
+    assert collect(aws, output, key).exit_code == 0

@@ -90,8 +90,31 @@ def test_another_kind_of_key_is_refused(pem: bytes) -> None:
     with pytest.raises(InvalidKey, match="public key is"):
         PublicKey.from_pem(pem)
     if pem != KEY.pem().encode():
-        with pytest.raises(InvalidKey, match="private key is 'unusable'"):
+        with pytest.raises(InvalidKey, match="private key is 'no private key as PEM, or one with a password'"):
             LocalKey.from_pem(pem)
+
+
+@pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
+def test_a_private_key_that_is_given_for_the_public_one_is_not_shown(form: serialization.PrivateFormat) -> None:
+    """The two are easily mixed up, and messages end up in logs."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    with pytest.raises(InvalidKey) as refused:
+        PublicKey.from_pem(pem)
+    secret = pem.decode().splitlines()[1:-1]
+    shown = f"{refused.value} {refused.value.value!r}"
+    assert "a private key, not shown" in shown
+    assert not [line for line in secret if line[:8] in shown]
+
+
+def test_a_key_of_another_curve_says_which() -> None:
+    """In either half."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with pytest.raises(InvalidKey, match="private key is 'a key on secp384r1'"):
+        LocalKey.from_pem(pem)
+    with pytest.raises(InvalidKey, match="public key is 'a key on secp384r1'"):
+        PublicKey.from_pem(public_pem(key))
 
 
 def test_a_signature_file_is_read_back() -> None:

@@ -175,7 +175,7 @@ def test_a_first_import_creates_finding_and_row() -> None:
     )
 
 
-def test_a_tombstone_remembers_the_record_for_30_days() -> None:
+def test_a_tombstone_remembers_the_record_for_60_days() -> None:
     """The whole decision: an older failing record that comes late will find it."""
     one = record(Reason.PROFILE_ATTACHED)
     assert decide(one, None, DEFAULTS, NOW) == Noted(
@@ -189,7 +189,7 @@ def test_a_tombstone_remembers_the_record_for_30_days() -> None:
             updated_at=None,
             record=json.dumps(one.raw, separators=(",", ":")),
             revision=1,
-            expires_at=MOMENT + timedelta(days=30),
+            expires_at=MOMENT + timedelta(days=60),
         )
     )
 

@@ -90,15 +90,16 @@ def logged(bucket: Json, prefix: str) -> Json:
     }
 
 
-def refused(sid: str, header: str) -> Json:
-    """No object of a package without this header."""
+def refused(sid: str, action: str, *objects: tuple[Json, str], without: str | None = None) -> Json:
+    """Nobody may, or nobody without this header."""
+    arns: list[Json] = [{"Fn::Join": ["", [bucket, f"/{pattern}"]]} for bucket, pattern in objects]
     return {
         "Sid": sid,
         "Effect": "Deny",
-        "Action": "s3:PutObject",
+        "Action": action,
         "Principal": {"AWS": "*"},
-        "Resource": {"Fn::Join": ["", [PACKAGES_BUCKET, "/*"]]},
-        "Condition": {"Null": {header: "true"}},
+        "Resource": arns if len(arns) > 1 else arns[0],
+        **({"Condition": {"Null": {without: "true"}}} if without else {}),
     }
 
 
@@ -119,17 +120,25 @@ COLLECTED = (
     "iam:GetCredentialReport",
 )
 
+PACKAGED = (PACKAGES_BUCKET, "*")
+MADE_OF = ((LEDGER_BUCKET, "plans/*"), (LEDGER_BUCKET, "shards/*"))
+
 STATEMENTS: dict[str, list[Json]] = {
     "EvidenceBucketsAccessLogsPolicy1992938D": [
         *only_by_tls(LOGS_BUCKET),
         logged(LEDGER_BUCKET, "ledger"),
         logged(PACKAGES_BUCKET, "packages"),
     ],
-    "EvidenceBucketsLedgerPolicy832EF649": only_by_tls(LEDGER_BUCKET),
+    "EvidenceBucketsLedgerPolicy832EF649": [
+        *only_by_tls(LEDGER_BUCKET),
+        refused("OnlyNewObjects", "s3:PutObject", *MADE_OF, without="s3:if-none-match"),
+        refused("NoneDeleted", "s3:DeleteObject", *MADE_OF),
+    ],
     "EvidenceBucketsPackagesPolicy309888E2": [
         *only_by_tls(PACKAGES_BUCKET),
-        refused("OnlyNewObjects", "s3:if-none-match"),
-        refused("OnlyLockedObjects", "s3:object-lock-mode"),
+        refused("OnlyNewObjects", "s3:PutObject", PACKAGED, without="s3:if-none-match"),
+        refused("NoneDeleted", "s3:DeleteObject", PACKAGED),
+        refused("OnlyLockedObjects", "s3:PutObject", PACKAGED, without="s3:object-lock-mode"),
     ],
     "EvidenceLedgerStreamRoleB555E5AC": trusts("firehose", "deliverystream/rolecall-evidence-ledger"),
     "EvidenceLedgerStreamRoleDefaultPolicyF2F9DC5D": [

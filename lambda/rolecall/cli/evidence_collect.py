@@ -2,6 +2,7 @@
 
 import hashlib
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,11 +13,11 @@ from typing import Annotated, Protocol, cast
 
 import typer
 
-from rolecall.cli.evidence_place import read_day
+from rolecall.cli.evidence_place import KMS_KEY, read_day
 from rolecall.cli.live import HasRegions, choose_regions
 from rolecall.cli.output import UNUSABLE
 from rolecall.cli.screen import ProgressBar, complain, console, say
-from rolecall.errors import AlreadyWritten, AwsError, InvalidInput, RolecallError
+from rolecall.errors import AlreadyWritten, AwsError, InvalidInput, InvalidKey, RolecallError, shown
 from rolecall.evidence.collecting import Collected, Collector, Evidence
 from rolecall.evidence.packages import SealedPackage
 from rolecall.evidence.plan import Plan
@@ -118,7 +119,7 @@ def collect(  # noqa: PLR0913 - one argument for each option
     ```
     openssl ecparam -name prime256v1 -genkey -noout -out key.pem
     rolecall evidence collect --output evidence --key key.pem --all-regions
-    rolecall evidence collect --output evidence --key alias/rolecall-evidence --profile audit --region eu-west-1
+    rolecall evidence collect --output evidence --key alias/Rolecall-evidence --profile audit --region eu-west-1
     ```
 
     **Exit codes**
@@ -134,8 +135,11 @@ def collect(  # noqa: PLR0913 - one argument for each option
                 plan = _collected(output, collection, wanted, quiet=quiet)
             package = _sealed(output, plan, signer)
             _write_public_key(output, signer)
-    except (RolecallError, OSError) as error:
+    except RolecallError as error:
         complain(str(error))
+        raise typer.Exit(UNUSABLE) from None
+    except OSError as error:
+        complain(f"{error.filename or output}: {error.strerror or error}")
         raise typer.Exit(UNUSABLE) from None
     if not quiet:
         _sum_up(output, package)
@@ -161,15 +165,21 @@ def _account(profile: str | None) -> CollectingAccount:
 def _signer(key: str, account: CollectingAccount, region: str) -> Iterator[Signer]:
     """Raises InvalidKey, OSError for a file that cannot be read, AwsError."""
     if not Path(key).is_file():
-        if "/" in key.removeprefix("alias/") and not key.startswith("arn:"):
-            raise typer.BadParameter(f"{key} is no file, and no key of KMS is called so", param_hint="--key")
+        if not KMS_KEY.fullmatch(key):
+            raise typer.BadParameter(
+                f"{shown(key)} is no file, and no id, ARN or alias of a KMS key", param_hint="--key"
+            )
         with account.signing_key(key, region) as signing_key:
             yield signing_key
         return
     from rolecall.evidence.keys import LocalKey  # noqa: PLC0415 - its library loads slowly, and --help needs none
 
     with Path(key).open("rb") as file:
-        yield LocalKey.from_pem(file.read(_MAX_KEY_BYTES))
+        try:
+            local = LocalKey.from_pem(file.read(_MAX_KEY_BYTES))
+        except InvalidKey as refused:
+            raise typer.BadParameter(f"{key}: {refused}", param_hint="--key") from None
+    yield local
 
 
 def _collected(output: Path, collection: Collection, day: date, *, quiet: bool) -> Plan:
@@ -178,9 +188,10 @@ def _collected(output: Path, collection: Collection, day: date, *, quiet: bool) 
     working.mkdir(parents=True, exist_ok=True)
     store = FolderStore(working)
     plan = planned(store, day, lambda: collection.plan(day))
+    _refuse_another_plan(plan, collection.plan(day), working)
     collector = Collector(collection.evidence, store, lambda: datetime.now(UTC))
     bar = ProgressBar("shards", len(plan.shards), wanted=not quiet)
-    missing = 0
+    missing = covered = 0
     try:
         for item in plan.shards:
             bar.describe(item.region)
@@ -191,20 +202,37 @@ def _collected(output: Path, collection: Collection, day: date, *, quiet: bool) 
                 bar.hide()
                 complain(f"{item.region}: {error}")
             else:
-                _note(made, bar, quiet=quiet)
+                covered += made.header.covered
+                _note(made, bar)
             bar.advance(1)
     finally:
         bar.hide()
     if missing:
         complain(f"{missing} of {len(plan.shards)} regions could not be collected: run it again to go on")
         raise typer.Exit(UNUSABLE)
+    if not covered:
+        # What was found out does not stand in the way of the right options.
+        for kept in ("plans", "shards"):
+            shutil.rmtree(working / kept / day.isoformat(), ignore_errors=True)
+        complain(f"{day}: nothing is sealed, as no region is covered: look at --rule-name and --region")
+        raise typer.Exit(UNUSABLE)
     return plan
 
 
-def _note(made: Collected, bar: ProgressBar, *, quiet: bool) -> None:
+def _refuse_another_plan(plan: Plan, asked: Plan, working: Path) -> None:
+    """Raise Exit if the day was planned before, for another rule or other regions: that would be sealed, not this."""
+
+    def named(one: Plan) -> str:
+        return f"rule {one.rule_name} in {', '.join(item.region for item in one.shards)}"
+
+    if named(plan) != named(asked):
+        places = " and ".join(str(working / kept / plan.day.isoformat()) for kept in ("plans", "shards"))
+        complain(f"{plan.day} was planned for {named(plan)}, not {named(asked)}: remove {places} to plan it anew")
+        raise typer.Exit(UNUSABLE)
+
+
+def _note(made: Collected, bar: ProgressBar) -> None:
     header = made.header
-    if quiet:
-        return
     for problem in (header.why_not and f"not covered: {header.why_not}", header.recorder_problem, header.keys_problem):
         if problem:
             bar.hide()

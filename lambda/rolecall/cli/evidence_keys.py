@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from rolecall.cli.evidence_place import ProfileOption, RegionOption
+from rolecall.cli.evidence_place import KMS_KEY, ProfileOption, RegionOption
 from rolecall.cli.output import UNUSABLE, opened, output_path
 from rolecall.cli.screen import complain, say
-from rolecall.errors import AwsError, InvalidKey
+from rolecall.errors import AwsError, InvalidKey, shown
 
 
 def keys(
@@ -31,7 +31,7 @@ def keys(
     **Example**
 
     ```
-    rolecall evidence keys --key alias/rolecall-evidence --profile audit --output public-key.pem
+    rolecall evidence keys --key alias/Rolecall-evidence --profile audit --output public-key.pem
     ```
 
     **Exit codes**
@@ -43,6 +43,8 @@ def keys(
     from rolecall.aws.evidence_account import EvidenceAccount  # noqa: PLC0415 - as above
     from rolecall.evidence.keys import PublicKey  # noqa: PLC0415 - as above
 
+    if not KMS_KEY.fullmatch(key):
+        raise typer.BadParameter(f"{shown(key)} is no id, ARN or alias of a KMS key", param_hint="--key")
     try:
         with EvidenceAccount(profile).signing_key(key, region) as signing_key:
             exported = PublicKey.from_der(signing_key.public_key_der)

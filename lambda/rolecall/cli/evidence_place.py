@@ -1,5 +1,6 @@
 """Where evidence is: a folder or a bucket, a whole chain of packages or a single one."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from rolecall.evidence.packages import day_of
 from rolecall.evidence.stores import FolderStore, Store
 
 S3 = "s3://"
+
+KMS_KEY = re.compile(
+    r"alias/[A-Za-z0-9/_-]+|arn:[a-z-]+:kms:\S+|mrk-[0-9a-f]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+"""An alias, an ARN or an id, as AWS KMS takes them."""
 
 PlaceArgument = Annotated[
     str,

@@ -11,7 +11,7 @@ from rich.text import Text
 from rolecall.cli.evidence_place import PlaceArgument, ProfileOption, RegionOption, read_place
 from rolecall.cli.output import UNUSABLE, opened
 from rolecall.cli.screen import complain, console, printable, say
-from rolecall.errors import AwsError, InvalidManifest, Missing, StoreError
+from rolecall.errors import AwsError, InvalidManifest, StoreError
 from rolecall.evidence.manifest import PackagedFile
 from rolecall.evidence.packages import SealedPackage, by_day, read_package
 from rolecall.evidence.stores import Store
@@ -70,10 +70,10 @@ def show(
 
 
 def newest_day(store: Store) -> date:
-    """The day of the newest package. Raises Missing if there is none."""
+    """The day of the newest package. Raises StoreError if there is none."""
     newest = max((day for _, day, _ in by_day(store) if day), default=None)
     if newest is None:
-        raise Missing("a package")
+        raise StoreError("PATH", "it holds no package: a folder named YYYY-MM-DD with manifest.json in it")
     return newest
 
 

@@ -87,7 +87,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
 
     ```
     rolecall findings reconcile
-    rolecall findings reconcile --region eu-west-1 --apply --bus rolecall-evaluations
+    rolecall findings reconcile --region eu-west-1 --apply --bus Rolecall-evaluations
     rolecall findings reconcile --profile audit --region eu-west-1 --aggregator rolecall --format csv
     ```
 

@@ -27,7 +27,18 @@ from rolecall.items import partition_of
 from rolecall.recorded_results import RecordedResult
 
 _MILLISECOND = timedelta(milliseconds=1)
-_DENIALS = frozenset(("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"))
+_DENIALS = frozenset(
+    (
+        "AccessDenied",
+        "AccessDeniedException",
+        "InvalidClientTokenId",
+        "OptInRequired",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
+    )
+)
+"""What stays so, however often it is asked. The two about clients are what a region says that is not enabled for the
+account; for a session that is no longer welcome, a new one was asked before."""
 _DETAIL_MAX_LENGTH = 500
 _SPOOLED_BYTES = 8 * 1024 * 1024
 """Of a shard that is being written: what is larger goes to the disk."""

@@ -14,6 +14,12 @@ from rolecall.errors import InvalidKey
 _ALLOWED = "the PEM of a public key on P-256, as `rolecall evidence keys` writes it"
 
 
+def _kind(key: object) -> str:
+    """What sort of key it is, without anything of the key."""
+    curve = getattr(key, "curve", None)
+    return f"a key on {curve.name}" if isinstance(curve, ec.EllipticCurve) else type(key).__name__
+
+
 class PublicKey:
     """A pinned key: a `signing.Verifier`."""
 
@@ -23,11 +29,12 @@ class PublicKey:
 
     @classmethod
     def from_pem(cls, pem: bytes) -> "PublicKey":
-        """Read a key. Raises InvalidKey."""
+        """Read a key. Raises InvalidKey, which shows nothing of what was given: it may be the private one."""
         try:
             return cls._of(serialization.load_pem_public_key(pem))
         except (ValueError, UnsupportedAlgorithm):
-            raise InvalidKey("public key", pem[:64], _ALLOWED) from None
+            given = "a private key, not shown" if b"PRIVATE KEY" in pem else "no public key as PEM"
+            raise InvalidKey("public key", given, _ALLOWED) from None
 
     @classmethod
     def from_der(cls, der: bytes) -> "PublicKey":
@@ -35,12 +42,12 @@ class PublicKey:
         try:
             return cls._of(serialization.load_der_public_key(der))
         except (ValueError, UnsupportedAlgorithm):
-            raise InvalidKey("public key", der[:64], "a public key on P-256") from None
+            raise InvalidKey("public key", "no public key in DER", "a public key on P-256") from None
 
     @classmethod
     def _of(cls, key: object) -> "PublicKey":
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise InvalidKey("public key", type(key).__name__, "ECDSA on P-256: no other key signs packages")
+            raise InvalidKey("public key", _kind(key), "ECDSA on P-256: no other key signs packages")
         return cls(key)
 
     @property
@@ -84,7 +91,8 @@ class LocalKey:
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise InvalidKey("private key", "unusable", "the PEM of a private key on P-256, without a password")
+            given = _kind(key) if key else "no private key as PEM, or one with a password"
+            raise InvalidKey("private key", given, "the PEM of a private key on P-256, without a password")
         return cls(key)
 
     def pem(self) -> str:

@@ -15,6 +15,10 @@ def ledger_prefix(day: date) -> str:
     return f"ledger/dt={day.isoformat()}/"
 
 
+LEDGER_SUFFIX = ".jsonl.gz"
+"""Of every file of the ledger, as Firehose names them."""
+
+
 class LedgerRecords:
     """The records of a day, read anew from the store each time they are iterated; one at a time.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
@@ -72,13 +73,19 @@ def by_day(store: Store, prefix: str = "") -> Iterator[tuple[str, date | None, I
 def package_before(store: Store, day: date) -> SealedPackage | None:
     """The package of the day before `day`; None if `day` is the first that there is anything of.
 
-    Raises NotSealed if there are older ones and that one is not sealed, else as `read_package` does.
+    Raises NotSealed if there are older ones and that one is not sealed, or only newer ones that are, and `day` is not:
+    a chain cannot grow at its beginning. Else as `read_package` does.
     """
     before = day - timedelta(days=1)
-    try:
+    with suppress(Missing):
         return read_package(store, before)
-    except Missing:
-        oldest = next((one for _, one, _ in by_day(store) if one), day)
-    if oldest < day:
-        raise NotSealed(f"{day}", f"packages begin on {oldest}, and that of {before} is not sealed: seal it first")
+    for _, other, keys in by_day(store):
+        if other == day and f"{day}/{MANIFEST}" in keys:
+            return None
+        if other is None or other == day:
+            continue
+        if other < day:
+            raise NotSealed(f"{day}", f"packages begin on {other}, and that of {before} is not sealed: seal it first")
+        if f"{other}/{MANIFEST}" in keys:
+            raise NotSealed(f"{day}", f"packages begin on {other}, and none can be put before the first")
     return None

@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from rolecall.errors import AlreadyWritten, InvalidRecord, Missing
-from rolecall.evidence.ledger import ledger_prefix
+from rolecall.evidence.ledger import LEDGER_SUFFIX, ledger_prefix
 from rolecall.evidence.packages import read_whole
 from rolecall.evidence.plan import Plan, item_object, items_key, plan_key, plan_object, read_plan
 from rolecall.evidence.stores import Store
@@ -67,8 +67,8 @@ def stored_plan(store: Store, day: date) -> Plan:
 
 
 def ledger_keys(store: Store, day: date) -> tuple[str, ...]:
-    """The files of the ledger that a plan takes down."""
-    return tuple(store.keys(ledger_prefix(day)))
+    """The files of the ledger that a plan takes down; whatever else lies there is none of Firehose's."""
+    return tuple(key for key in store.keys(ledger_prefix(day)) if key.endswith(LEDGER_SUFFIX))
 
 
 def _present_plan(store: Store, day: date) -> Plan | None:

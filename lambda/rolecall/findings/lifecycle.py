@@ -17,9 +17,10 @@ from rolecall.findings.settings import FindingSettings
 from rolecall.received_record import EvaluationRecord, read_record
 from rolecall.record import REFRESH
 
-TOMBSTONE_DAYS = 30
-"""Longer than the bus retries (1 day) and two queues keep (14 days each) a record: an older failing one that arrives
-after a closing one cannot open a finding that nobody would close."""
+TOMBSTONE_DAYS = 60
+"""Longer than the bus retries (1 day) and two queues keep a record (14 days each), though somebody moves it back from
+the dead letters twice: an older failing one that arrives after a closing one cannot open a finding that nobody would
+close."""
 
 ARCHIVED_DAYS = 90
 """Security Hub deletes an archived finding after 30 days without an update, and an active one after 90."""
