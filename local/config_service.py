@@ -24,12 +24,12 @@ from botocore.model import ServiceModel
 
 from local.aggregator import Aggregators
 from local.aggregator_sources import Place
-from local.attempts import Attempt, answered, document_of
+from local.attempts import Answer, Attempt, answered, document_of
 from local.config_region import ConfigRegion
 from local.config_settings import Invoke, Settings, any_function_exists, invoke_nothing
 from local.constraints import InputConstraints
 from local.credentials import Credentials, credential_scope
-from local.faults import ANSWERING, Fault, FaultKind, Faults
+from local.faults import ANSWERING, FaultKind, Faults
 from local.http_server import Request, Response
 from local.journal import Journal, without_secrets
 from local.rule_events import NOTIFICATION_LIMIT, Event
@@ -41,9 +41,8 @@ CONTROL_PREFIX = "/_local/"
 
 _JSON = "application/x-amz-json-1.1"
 
-_Answer = dict[str, Any] | bytes
-_Operation = Callable[[ConfigRegion, dict[str, Any]], _Answer]
-_AggregateOperation = Callable[[Aggregators, Place, dict[str, Any]], _Answer]
+_Operation = Callable[[ConfigRegion, dict[str, Any]], Answer]
+_AggregateOperation = Callable[[Aggregators, Place, dict[str, Any]], Answer]
 
 _OPERATIONS: dict[str, _Operation] = {
     "DeleteConfigRule": ConfigRegion.delete_config_rule,
@@ -140,13 +139,13 @@ class ConfigService:
             return self._control(request)
         return answered(
             self.journal,
-            lambda attempt: _response(200, self._carry_out(request, attempt)),
+            lambda attempt: self._carry_out(request, attempt),
+            responding=_response,
             refused=_refused,
-            spoiled=_spoiled,
             kept=without_secrets,
         )
 
-    def _carry_out(self, request: Request, attempt: Attempt) -> _Answer:
+    def _carry_out(self, request: Request, attempt: Attempt) -> Answer:
         raw = request.read()
         attempt.operation = (request.headers.get("X-Amz-Target") or "").removeprefix(TARGET_PREFIX)
         self._check_operation(request)
@@ -206,20 +205,8 @@ def _refused(error: ServiceError) -> Response:
     return _response(error.status, {"__type": error.code, "message": error.message})
 
 
-def _response(status: int, body: _Answer) -> Response:
+def _response(status: int, body: Answer) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
     return Response(
         status, content, {"Content-Type": _JSON, "x-amzn-RequestId": str(uuid.UUID(bytes=secrets.token_bytes(16)))}
     )
-
-
-def _spoiled(fault: Fault) -> Response | None:
-    match fault.kind:
-        case FaultKind.THROTTLE:
-            return _refused(ServiceError("ThrottlingException", "Rate exceeded"))
-        case FaultKind.OUTAGE:
-            return _refused(ServiceError("InternalFailure", "An internal error occurred.", fault.status))
-        case FaultKind.GARBLE:
-            return _response(200, b"<html><body>This is not the service that you are looking for.</body></html>")
-        case _:
-            return None

@@ -15,10 +15,10 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from local import finding_filters
-from local.attempts import Attempt, answered, document_of
+from local.attempts import Answer, Attempt, answered, document_of
 from local.constraints import InputConstraints
 from local.credentials import Credentials, credential_scope
-from local.faults import ANSWERING, Fault, FaultKind, Faults
+from local.faults import ANSWERING, FaultKind, Faults
 from local.http_server import Request, Response
 from local.journal import Journal
 from local.paging import Pages
@@ -116,9 +116,9 @@ class SecurityHubService:
         """Answer one request; None where the connection is to be dropped."""
         return answered(
             self.journal,
-            lambda attempt: _response(200, self._carry_out(request, attempt)),
+            lambda attempt: self._carry_out(request, attempt),
+            responding=_response,
             refused=_refused,
-            spoiled=_spoiled,
             kept=_short,
         )
 
@@ -229,21 +229,9 @@ def _refused(error: ServiceError) -> Response:
     return _response(status, {"Code": error.code, "Message": error.message}, {"x-amzn-ErrorType": error.code})
 
 
-def _response(status: int, body: dict[str, Any] | bytes, headers: Mapping[str, str] | None = None) -> Response:
+def _response(status: int, body: Answer, headers: Mapping[str, str] | None = None) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
     request_id = str(uuid.UUID(bytes=secrets.token_bytes(16)))
     return Response(
         status, content, {"Content-Type": "application/json", "x-amzn-RequestId": request_id, **(headers or {})}
     )
-
-
-def _spoiled(fault: Fault) -> Response | None:
-    match fault.kind:
-        case FaultKind.THROTTLE:
-            return _refused(ServiceError("ThrottlingException", "Rate exceeded"))
-        case FaultKind.OUTAGE:
-            return _refused(ServiceError("InternalFailure", "An internal error occurred.", fault.status))
-        case FaultKind.GARBLE:
-            return _response(200, b"<html><body>This is not the service that you are looking for.</body></html>")
-        case _:
-            return None

@@ -10,7 +10,6 @@ from rolecall.findings.identity import (
     compliance_status,
     finding_id,
     generator_id,
-    is_open,
     product_arn,
 )
 from rolecall.model import Reason
@@ -128,7 +127,7 @@ def test_every_reason_has_its_status() -> None:
         "EXEMPTION_INVALID": "FAILED",
         "NO_PROFILE": "FAILED",
     }
-    assert {status for status in ComplianceStatus if is_open(status)} == {"FAILED", "WARNING"}
+    assert {status for status in ComplianceStatus if status.is_open} == {"FAILED", "WARNING"}
 
 
 def test_statuses_are_those_of_the_security_hub_api() -> None:

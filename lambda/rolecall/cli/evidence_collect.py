@@ -132,7 +132,7 @@ def collect(  # noqa: PLR0913 - one argument for each option
     try:
         with _signer(key, account, regions[0]) as signer:
             with account.collection(rule_name, regions) as collection:
-                plan = _collected(output, collection, wanted, quiet=quiet)
+                plan = _collected(output, collection, regions, wanted, quiet=quiet)
             package = _sealed(output, plan, signer)
             _write_public_key(output, signer)
     except RolecallError as error:
@@ -182,13 +182,13 @@ def _signer(key: str, account: CollectingAccount, region: str) -> Iterator[Signe
     yield local
 
 
-def _collected(output: Path, collection: Collection, day: date, *, quiet: bool) -> Plan:
+def _collected(output: Path, collection: Collection, regions: Sequence[str], day: date, *, quiet: bool) -> Plan:
     """The plan, whose shards are all there. Raises Exit once it said which are not."""
     working = output / WORKING
     working.mkdir(parents=True, exist_ok=True)
     store = FolderStore(working)
     plan = planned(store, day, lambda: collection.plan(day))
-    _refuse_another_plan(plan, collection.plan(day), working)
+    _refuse_another_plan(plan, collection.evidence.own_rule_name, regions, working)
     collector = Collector(collection.evidence, store, lambda: datetime.now(UTC))
     bar = ProgressBar("shards", len(plan.shards), wanted=not quiet)
     missing = covered = 0
@@ -219,15 +219,13 @@ def _collected(output: Path, collection: Collection, day: date, *, quiet: bool) 
     return plan
 
 
-def _refuse_another_plan(plan: Plan, asked: Plan, working: Path) -> None:
+def _refuse_another_plan(plan: Plan, rule_name: str, regions: Sequence[str], working: Path) -> None:
     """Raise Exit if the day was planned before, for another rule or other regions: that would be sealed, not this."""
-
-    def named(one: Plan) -> str:
-        return f"rule {one.rule_name} in {', '.join(item.region for item in one.shards)}"
-
-    if named(plan) != named(asked):
+    planned_for = f"rule {plan.rule_name} in {', '.join(item.region for item in plan.shards)}"
+    asked_for = f"rule {rule_name} in {', '.join(sorted(set(regions)))}"
+    if planned_for != asked_for:
         places = " and ".join(str(working / kept / plan.day.isoformat()) for kept in ("plans", "shards"))
-        complain(f"{plan.day} was planned for {named(plan)}, not {named(asked)}: remove {places} to plan it anew")
+        complain(f"{plan.day} was planned for {planned_for}, not {asked_for}: remove {places} to plan it anew")
         raise typer.Exit(UNUSABLE)
 
 

@@ -39,11 +39,6 @@ def compliance_status(reason: Reason) -> ComplianceStatus:
     return ComplianceStatus.WARNING if reason is Reason.EXEMPT else _BY_COMPLIANCE_TYPE[reason.compliance_type]
 
 
-def is_open(status: ComplianceStatus) -> bool:
-    """Whether a finding with this status is active, whatever the settings."""
-    return status.is_open
-
-
 def finding_id(record: EvaluationRecord) -> str:
     """1 to 512 characters: where there would be more, the resource id is hashed, or all if that does not do."""
     where = f"{generator_id(record.own_rule_name)}/{record.account}/{record.region}"
