@@ -14,6 +14,8 @@ class _Status:
     recording: bool = False
     started_ms: int | None = None
     stopped_ms: int | None = None
+    failure: tuple[str, str] | None = None
+    """Code and message of the latest error."""
 
     def described(self, recorder: dict[str, Any]) -> Answer:
         times = {
@@ -25,8 +27,11 @@ class _Status:
             "arn": recorder["arn"],
             "name": recorder["name"],
             "recording": self.recording,
-            "lastStatus": "Success" if self.recording else "Pending",
+            # In capitals, as AWS Config answers, whatever its model says.
+            "lastStatus": "FAILURE" if self.failure else "SUCCESS" if self.recording else "PENDING",
         }
+        if self.failure:
+            status["lastErrorCode"], status["lastErrorMessage"] = self.failure
         return status | {name: wire(moment) for name, moment in times.items() if moment is not None}
 
 
@@ -111,7 +116,7 @@ class ConfigurationRecorders:
     def start(self, request: Answer) -> Answer:
         """StartConfigurationRecorder. The local AWS Config delivers no files: no delivery channel is asked for."""
         self._named([request["ConfigurationRecorderName"]])
-        self._status = replace(self._status, recording=True, started_ms=self._clock())
+        self._status = replace(self._status, recording=True, started_ms=self._clock(), failure=None)
         return {}
 
     def stop(self, request: Answer) -> Answer:
@@ -119,6 +124,10 @@ class ConfigurationRecorders:
         self._named([request["ConfigurationRecorderName"]])
         self._status = replace(self._status, recording=False, stopped_ms=self._clock())
         return {}
+
+    def fail(self, code: str, message: str) -> None:
+        """Say of the latest recording event that it failed, until the recorder is started again; go on recording."""
+        self._status = replace(self._status, failure=(code, message))
 
     def _named(self, names: list[str] | None) -> list[dict[str, Any]]:
         known = [] if self._recorder is None else [self._recorder]

@@ -1,4 +1,4 @@
-"""What a configuration recorder records, as the Config API describes it: RecordingGroup and RecordingMode."""
+"""What a configuration recorder records, as the Config API describes it, and whether it fails."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,9 @@ from typing import Any
 from rolecall.model import INSTANCE_TYPE
 
 CONTINUOUS = "CONTINUOUS"
+
+_FAILURE = "FAILURE"
+"""As the API answers: in capitals, unlike the Failure of its model (RecorderStatus, DeliveryStatus)."""
 
 
 def records_instances(recorder: Mapping[str, Any]) -> bool:
@@ -25,6 +28,15 @@ def instance_frequency(recorder: Mapping[str, Any]) -> str:
         if INSTANCE_TYPE in override["resourceTypes"]:
             return str(override["recordingFrequency"])
     return str(mode.get("recordingFrequency", CONTINUOUS))
+
+
+def failed(last_status: str | None) -> bool:
+    """Whether the latest recording event of a recorder failed, or the latest delivery of a channel: `lastStatus`.
+
+    A recorder's other values (Config API, ConfigurationRecorderStatus) are no failure: Success; Pending, before there
+    was any event; NotApplicable, and none at all. The last error is no sign: it stays when a later event succeeds.
+    """
+    return last_status is not None and last_status.upper() == _FAILURE
 
 
 def recording_instances(recorder: Mapping[str, Any]) -> dict[str, Any]:

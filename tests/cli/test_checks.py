@@ -115,8 +115,11 @@ RECORDERS: list[tuple[str, list[Json], list[Json], list[tuple[str, str]]]] = [
     ("it is stopped", [recorder()], [ON | {"recording": False}],
      [("problem", "recorder default is stopped: changes are not judged"), RECORDED]),
     ("it fails", [recorder()],
-     [ON | {"lastStatus": "Failure", "lastErrorCode": "AccessDenied", "lastErrorMessage": "no"}],
+     [ON | {"lastStatus": "FAILURE", "lastErrorCode": "AccessDenied", "lastErrorMessage": "no"}],
      [("problem", "recorder default is on but fails: AccessDenied: no"), RECORDED]),
+    ("it fails, as the model spells it", [recorder()], [ON | {"lastStatus": "Failure"}],
+     [("problem", "recorder default is on but fails: no code: no message"), RECORDED]),
+    ("it failed once", [recorder()], [ON | {"lastErrorCode": "AccessDenied"}], [FINE, RECORDED]),
     ("instances are among its types", [recorder(recordingGroup=only("AWS::S3::Bucket", INSTANCE_TYPE))], [ON],
      [FINE, RECORDED]),
     ("instances are not among its types", [recorder(recordingGroup=only("AWS::S3::Bucket"))], [ON], [FINE, UNRECORDED]),
@@ -172,7 +175,7 @@ DELIVERIES: list[tuple[str, list[Json], list[Json], tuple[str, str]]] = [
     ("history fails", [CHANNEL],
      [{"configStreamDeliveryInfo": {"lastStatus": "Failure"},
        "configHistoryDeliveryInfo": {
-           "lastStatus": "Failure", "lastErrorCode": "AccessDenied", "lastErrorMessage": "no"}}],
+           "lastStatus": "FAILURE", "lastErrorCode": "AccessDenied", "lastErrorMessage": "no"}}],
      ("problem", "deliveries to config-bucket fail: history (AccessDenied: no), stream (no code: no message)")),
 ]  # fmt: skip
 

@@ -280,7 +280,13 @@ def test_a_recorder_is_described_with_its_state(config: Harness) -> None:
     assert (status["recording"], status["lastStopTime"]) == (False, config.clock.now)
     client.start_configuration_recorder(ConfigurationRecorderName="default")
     [status] = client.describe_configuration_recorder_status()["ConfigurationRecordersStatus"]
-    assert (status["recording"], status["lastStatus"], status["lastStartTime"]) == (True, "Success", config.clock.now)
+    assert (status["recording"], status["lastStatus"], status["lastStartTime"]) == (True, "SUCCESS", config.clock.now)
+    config.region.recorders.fail("AccessDenied", "no")
+    [status] = client.describe_configuration_recorder_status()["ConfigurationRecordersStatus"]
+    assert (status["recording"], status["lastStatus"], status["lastErrorMessage"]) == (True, "FAILURE", "no")
+    client.start_configuration_recorder(ConfigurationRecorderName="default")
+    [status] = client.describe_configuration_recorder_status()["ConfigurationRecordersStatus"]
+    assert status["lastStatus"] == "SUCCESS"
     [recorder] = client.describe_configuration_recorders(ConfigurationRecorderNames=["default"])[
         "ConfigurationRecorders"
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from rolecall.cli.diagnosis import Diagnosis, cannot_tell, ok, problem
 from rolecall.model import INSTANCE_TYPE
-from rolecall.recording import CONTINUOUS, instance_frequency, recording_instances, records_instances
+from rolecall.recording import CONTINUOUS, failed, instance_frequency, recording_instances, records_instances
 
 Answer = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ def _running(name: str, status: Answer | None, region: str) -> Diagnosis:
         return cannot_tell("recorder", region, f"AWS Config shows no status of recorder {name}", start)
     if not status.get("recording"):
         return problem("recorder", region, f"recorder {name} is stopped: changes are not judged", start)
-    if status.get("lastStatus") == "Failure":
+    if failed(status.get("lastStatus")):
         why = f"{status.get('lastErrorCode', 'no code')}: {status.get('lastErrorMessage', 'no message')}"
         role = "aws configservice describe-configuration-recorders --query 'ConfigurationRecorders[].roleARN'"
         return problem("recorder", region, f"recorder {name} is on but fails: {why}", f"{role} --region {region}")
@@ -127,7 +127,7 @@ def check_delivery(read: tuple[Sequence[Answer], Sequence[Answer]], region: str)
             ("snapshots", status.get("configSnapshotDeliveryInfo", {})),
             ("stream", status.get("configStreamDeliveryInfo", {})),
         )
-        if info.get("lastStatus") == "Failure"
+        if failed(info.get("lastStatus"))
     ]
     bucket = str(channels[0].get("s3BucketName", "no bucket"))
     if failing:
