@@ -86,6 +86,8 @@ def _spoiled(
     match fault.kind:
         case FaultKind.THROTTLE:
             return refused(ServiceError("ThrottlingException", "Rate exceeded"))
+        case FaultKind.DENY:
+            return refused(ServiceError("AccessDeniedException", "You are not authorized to perform this action."))
         case FaultKind.OUTAGE:
             return refused(ServiceError("InternalFailure", "An internal error occurred.", fault.status))
         case FaultKind.GARBLE:

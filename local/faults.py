@@ -13,6 +13,8 @@ class FaultKind(StrEnum):
 
     THROTTLE = "throttle"
     """ThrottlingException, HTTP 400; nothing is done."""
+    DENY = "deny"
+    """AccessDeniedException, HTTP 400; nothing is done."""
     OUTAGE = "outage"
     """A 5xx answer (`status`); nothing is done."""
     DROP = "drop"
@@ -32,7 +34,14 @@ class FaultKind(StrEnum):
     """A paging operation answers with no items and a token that leads on to the same ones."""
 
 
-ANSWERING = (FaultKind.THROTTLE, FaultKind.OUTAGE, FaultKind.DROP, FaultKind.LOSE_ANSWER, FaultKind.GARBLE)
+ANSWERING = (
+    FaultKind.THROTTLE,
+    FaultKind.DENY,
+    FaultKind.OUTAGE,
+    FaultKind.DROP,
+    FaultKind.LOSE_ANSWER,
+    FaultKind.GARBLE,
+)
 """The kinds that decide what the caller sees; one of them applies to a call, the one injected first."""
 
 

@@ -90,6 +90,10 @@ def _spoiled(fault: Fault) -> Response | None:
     match fault.kind:
         case FaultKind.THROTTLE:
             return _refusal(ServiceError("TooManyRequestsException", "Rate Exceeded.", 429))
+        case FaultKind.DENY:
+            return _refusal(
+                ServiceError("AccessDeniedException", "You are not authorized to perform this action.", 403)
+            )
         case FaultKind.OUTAGE:
             return _refusal(ServiceError("ServiceException", "An internal error occurred.", fault.status))
         case FaultKind.GARBLE:

@@ -146,6 +146,8 @@ def _spoiled(fault: Fault) -> Response | None:
     match fault.kind:
         case FaultKind.THROTTLE:
             return refusal(ServiceError("Throttling", "Rate exceeded"))
+        case FaultKind.DENY:
+            return refusal(ServiceError("AccessDenied", "You are not authorized to perform this action.", 403))
         case FaultKind.OUTAGE:
             return refusal(ServiceError("InternalFailure", "An internal error occurred.", fault.status))
         case FaultKind.GARBLE:

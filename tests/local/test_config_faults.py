@@ -28,6 +28,16 @@ def test_throttling(config: Harness) -> None:
     assert [call.error for call in config.service.journal.calls("PutEvaluations")] == ["throttle", "throttle", None]
 
 
+def test_a_denial(config: Harness) -> None:
+    """Of one operation, until it is cleared; a client does not try again."""
+    config.service.faults.inject("deny", "DescribeConfigurationRecorders", None)
+    denied = config.client(attempts=3).describe_configuration_recorders
+    assert refusal(denied) == ("AccessDeniedException", "You are not authorized to perform this action.")
+    assert [call.error for call in config.service.journal.calls("DescribeConfigurationRecorders")] == ["deny"]
+    config.service.faults.clear()
+    assert config.client().describe_configuration_recorders()["ConfigurationRecorders"]
+
+
 @pytest.mark.parametrize("kind", ["throttle", "outage", "drop", "lose-answer"])
 def test_a_client_that_retries_gets_through(config: Harness, kind: str) -> None:
     """Each of these passes: botocore's own retries are enough."""

@@ -52,7 +52,12 @@ def test_what_is_refused(local_aws: LocalAws, accepted: list[Json], what: str, c
 
 
 @pytest.mark.parametrize(
-    ("kind", "code"), [(FaultKind.THROTTLE, "TooManyRequestsException"), (FaultKind.OUTAGE, "ServiceException")]
+    ("kind", "code"),
+    [
+        (FaultKind.THROTTLE, "TooManyRequestsException"),
+        (FaultKind.DENY, "AccessDeniedException"),
+        (FaultKind.OUTAGE, "ServiceException"),
+    ],
 )
 def test_lambda_can_be_made_to_fail(local_aws: LocalAws, accepted: list[Json], kind: FaultKind, code: str) -> None:
     """Nothing is accepted then."""

@@ -87,7 +87,14 @@ def test_what_is_malformed_is_refused(local_aws: LocalAws, request_: Json, messa
     assert (code, said.startswith(message)) == ("ValidationError", True)
 
 
-@pytest.mark.parametrize(("kind", "code"), [(FaultKind.THROTTLE, "Throttling"), (FaultKind.OUTAGE, "InternalFailure")])
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (FaultKind.THROTTLE, "Throttling"),
+        (FaultKind.DENY, "AccessDenied"),
+        (FaultKind.OUTAGE, "InternalFailure"),
+    ],
+)
 def test_sts_can_be_made_to_fail(local_aws: LocalAws, kind: FaultKind, code: str) -> None:
     """Only AssumeRole, and the journal tells."""
     client = local_aws.client("sts")
