@@ -71,7 +71,7 @@ def test_an_account_is_collected_sealed_and_verified(aws: LocalAws, tmp_path: Pa
         0,
         (f"{YESTERDAY}: 4 instances: 0 with a role, 0 exempt, 0 non-compliant, 0 not applicable, 4 unevaluated."),
     ), done.output
-    assert "us-east-1: not covered: RULE_MISSING" in done.stderr
+    assert "us-east-1: not covered: RULE_MISSING: 1 instance(s)" in done.stderr
     coverage = json.loads((output / str(YESTERDAY) / "coverage.json").read_text())
     assert [one["covered"] for one in coverage["accountRegions"]] == [True, False]
     assert json.loads((output / str(YESTERDAY) / "kpis.json").read_text())["accessKeys"]["activeKeys"] == 1
@@ -146,11 +146,76 @@ def test_a_rule_that_is_nowhere_seals_nothing_and_leaves_nothing(aws: LocalAws, 
     refused = collect(aws, output, key, "--rule-name", "typo", "--quiet")
     assert refused.exit_code == 2
     assert (
-        f"{YESTERDAY}: nothing is sealed, as no region is covered: look at --rule-name and --region" in refused.stderr
-    )
+        f"{YESTERDAY}: nothing is sealed, as no region is covered and none has the rule typo: "
+        "look at --rule-name and --region\n"
+    ) in refused.stderr
     assert "us-east-1: not covered: RULE_MISSING" in refused.stderr
     assert not (output / str(YESTERDAY)).exists()
     assert collect(aws, output, key).exit_code == 0
+
+
+@pytest.fixture
+def nobody_may_look(aws: LocalAws) -> Iterator[None]:
+    """Our credentials have no right to any recorder."""
+    aws.config.faults.inject(FaultKind.DENY, "DescribeConfigurationRecorders", times=None)
+    yield
+    aws.config.faults.clear()
+
+
+@pytest.mark.usefixtures("nobody_may_look")
+def test_where_nobody_may_look_at_the_recorder_the_package_says_so(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """On standard error, in coverage, OSCAL and report; all the rest of the evidence is as good as ever."""
+    output = tmp_path / "evidence"
+    done = collect(aws, output, key)
+    denied = "DescribeConfigurationRecorders failed: AccessDeniedException: You are not authorized to perform this"
+    assert done.exit_code == 0, done.output
+    assert [line for line in done.stderr.splitlines() if "RECORDER_UNKNOWN" in line] == [
+        f"note: {region}: not covered: RECORDER_UNKNOWN: {denied} action." for region in REGIONS
+    ]
+    assert done.stdout.startswith(f"{YESTERDAY}: 4 instances:")
+    package = output / str(YESTERDAY)
+    told = json.loads((package / "coverage.json").read_text())["notCovered"]
+    assert [(one["region"], one["why"], one["detail"]) for one in told] == [
+        (region, "RECORDER_UNKNOWN", f"{denied} action.") for region in REGIONS
+    ]
+    [results] = json.loads((package / "assessment-results.oscal.json").read_text())["assessment-results"]["results"]
+    assert all(f"Not covered: RECORDER_UNKNOWN. {denied}" in one["description"] for one in results["observations"])
+    assert {one["target"]["status"]["state"] for one in results["findings"]} == {"not-satisfied"}
+    assert (package / "report.html").read_text().count(denied) >= len(REGIONS)
+    verified = run(aws, "verify", output, "--public-key", output / "public-key.pem")
+    assert verified.exit_code == 0, verified.output
+
+
+@pytest.mark.usefixtures("nobody_may_look")
+def test_a_rule_that_is_nowhere_and_no_right_to_the_recorder_are_both_named(
+    aws: LocalAws, tmp_path: Path, key: Path
+) -> None:
+    """Nobody knows then which of them it is: in a region without instances, the recorder's state alone would do."""
+    output = tmp_path / "evidence"
+    refused = collect(aws, output, key, "--rule-name", "typo")
+    assert refused.exit_code == 2
+    assert (
+        "no region is covered and none has the rule typo: look at --rule-name, --region and the right to read the"
+        in (refused.stderr.replace("\n", " "))
+    )
+    assert not (output / str(YESTERDAY)).exists()
+
+
+def test_a_recorder_that_fails_keeps_no_day_from_being_sealed(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """Nor does one that is stopped: where the rule is, the options are right, and the package says what is wrong."""
+    output = tmp_path / "evidence"
+    client, recorders = aws.client("config"), aws.config.region(aws.account, aws.region).recorders
+    recorders.fail("InsufficientDeliveryPolicyException", "the bucket takes nothing")
+    try:
+        failing = collect(aws, output / "failing", key)
+        client.stop_configuration_recorder(ConfigurationRecorderName="default")
+        stopped = collect(aws, output / "stopped", key)
+    finally:
+        client.start_configuration_recorder(ConfigurationRecorderName="default")
+    assert (failing.exit_code, stopped.exit_code) == (0, 0)
+    why = "RECORDER_FAILING: InsufficientDeliveryPolicyException: the bucket takes nothing"
+    assert f"eu-west-1: not covered: {why}" in failing.stderr
+    assert "eu-west-1: not covered: RECORDER_STOPPED\n" in stopped.stderr
 
 
 def test_a_day_that_was_planned_for_another_rule_is_told(aws: LocalAws, tmp_path: Path, key: Path) -> None:

@@ -1,5 +1,6 @@
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -214,28 +215,62 @@ DENIED = ServiceError("DescribeConfigurationRecorders", "AccessDeniedException",
 NO_ROLE = RoleNotAssumed(ACCOUNT, "rolecall-collector", "no")
 
 
+FAILING = replace(RECORDING, last_status="FAILURE", last_error="InsufficientDeliveryPolicy:\n the bucket refuses")
+
+
 @pytest.mark.parametrize(
-    ("recorder", "why_not"),
+    ("recorder", "why_not", "detail"),
     [
-        (RECORDING, None),
-        (Recorder(recording=True, records_instances=True, frequency="DAILY"), None),
-        (Recorder(recording=False, records_instances=True, frequency="CONTINUOUS"), WhyNot.RECORDER_STOPPED),
-        (Recorder(recording=True, records_instances=False, frequency="CONTINUOUS"), WhyNot.INSTANCES_NOT_RECORDED),
-        (None, WhyNot.NO_RECORDER),
-        (NO_ROLE, None),
-        (DENIED, None),
+        pytest.param(RECORDING, None, "", id="it says no status"),
+        pytest.param(replace(RECORDING, last_status="SUCCESS"), None, "", id="it works"),
+        pytest.param(replace(RECORDING, frequency="DAILY"), None, "", id="it works daily"),
+        pytest.param(replace(RECORDING, last_status="PENDING"), None, "", id="nothing has changed yet"),
+        pytest.param(replace(RECORDING, last_status="NotApplicable"), None, "", id="it delivers nothing"),
+        pytest.param(replace(FAILING, last_status="SUCCESS"), None, "", id="it has failed before"),
+        pytest.param(FAILING, WhyNot.RECORDER_FAILING, "InsufficientDeliveryPolicy: the bucket refuses", id="it fails"),
+        pytest.param(
+            replace(FAILING, last_status="Failure", last_error=None),
+            WhyNot.RECORDER_FAILING,
+            "",
+            id="it fails, as the model spells it, and nobody says why",
+        ),
+        pytest.param(
+            replace(FAILING, last_error="x" * 600), WhyNot.RECORDER_FAILING, "x" * 500, id="it fails at length"
+        ),
+        pytest.param(
+            replace(FAILING, records_instances=False),
+            WhyNot.INSTANCES_NOT_RECORDED,
+            "",
+            id="it fails, but at something else",
+        ),
+        pytest.param(replace(FAILING, recording=False), WhyNot.RECORDER_STOPPED, "", id="it is off"),
+        pytest.param(None, WhyNot.NO_RECORDER, "", id="there is none"),
+        pytest.param(NO_ROLE, WhyNot.RECORDER_UNKNOWN, str(NO_ROLE), id="nobody is let in"),
+        pytest.param(DENIED, WhyNot.RECORDER_UNKNOWN, str(DENIED), id="nobody may look"),
     ],
 )
 def test_what_the_recorder_does_decides_coverage(
-    tmp_path: Path, recorder: Recorder | AwsError | None, why_not: WhyNot | None
+    tmp_path: Path, recorder: Recorder | AwsError | None, why_not: WhyNot | None, detail: str
 ) -> None:
-    """Where nobody may look, the header says so; the rows are there whatever it says."""
+    """Where nobody knows whether it runs, nothing is covered; the rows are there whatever the header says."""
     header, rows, _ = collected(tmp_path, FakeEvidence([query_row()], result(ROLE), found_recorder=recorder))
     denied = isinstance(recorder, AwsError)
-    assert header.why_not is why_not
+    assert (header.covered, header.why_not, header.detail) == (why_not is None, why_not, detail)
     assert header.recorder == (None if denied else recorder)
     assert header.recorder_problem == (str(recorder) if denied else "")
-    assert len(rows) == 1
+    assert [row.verdict for row in rows] == [EvidenceVerdict.COMPLIANT]
+
+
+@pytest.mark.parametrize(
+    ("recorder", "why_not"),
+    [(DENIED, WhyNot.RECORDER_UNKNOWN), (FAILING, WhyNot.RECORDER_FAILING), (None, WhyNot.NO_RECORDER)],
+)
+def test_without_a_recorder_nobody_asks_for_the_rule(
+    tmp_path: Path, recorder: Recorder | AwsError | None, why_not: WhyNot
+) -> None:
+    """That the rule is missing, too, shows in its name."""
+    header, _, _ = collected(tmp_path, FakeEvidence([query_row()], rule=None, found_recorder=recorder))
+    assert (header.why_not, header.rule_name) == (why_not, None)
 
 
 def test_instances_without_a_rule_are_not_covered(tmp_path: Path) -> None:
@@ -251,10 +286,11 @@ def test_an_empty_region_needs_no_rule_that_anybody_can_see(tmp_path: Path) -> N
     assert collected(tmp_path, FakeEvidence(rule=None))[0].covered
 
 
-def test_what_the_plan_knows_goes_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("recorder", [None, DENIED, FAILING])
+def test_what_the_plan_knows_goes_before(tmp_path: Path, recorder: Recorder | AwsError | None) -> None:
     """A source that failed is why, whatever the recorder does."""
     item = ShardItem(DAY, ACCOUNT, REGION, why_not=WhyNot.SOURCE_FAILED, detail="not authorized")
-    header, _, _ = collected(tmp_path, FakeEvidence(found_recorder=None), item)
+    header, _, _ = collected(tmp_path, FakeEvidence(found_recorder=recorder), item)
     assert (header.why_not, header.detail) == (WhyNot.SOURCE_FAILED, "not authorized")
 
 

@@ -64,6 +64,25 @@ def test_a_recorder_is_what_config_says(aws: LocalAws) -> None:
     assert recorded(aws, "100000000004", started=False) == Recorder(False, True, "CONTINUOUS")  # noqa: FBT003 - as above
 
 
+def test_a_recorder_that_fails_says_why(aws: LocalAws) -> None:
+    """It is on all the same; the error goes when its recording events succeed again."""
+    account = "100000000005"
+    recorded(aws, account)
+    local = aws.config.region(account, aws.region).recorders
+    local.fail("InsufficientDeliveryPolicy", "the bucket refuses")
+    told = Recorders(aws.client("config", account)).recorder()
+    assert told is not None
+    assert (told.recording, told.last_status, told.last_error) == (
+        True,
+        "FAILURE",
+        "InsufficientDeliveryPolicy: the bucket refuses",
+    )
+    local.start({"ConfigurationRecorderName": "default"})
+    told = Recorders(aws.client("config", account)).recorder()
+    assert told is not None
+    assert (told.last_status, told.last_error) == ("SUCCESS", None)
+
+
 class ReportingIam:
     """IAM that makes a report in steps; each call answers the next of what it was given."""
 

@@ -3,6 +3,7 @@
 Once with the handlers in this process and in two regions, once with all that the synthesized stacks deploy.
 """
 
+import html
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
@@ -16,7 +17,7 @@ from rolecall.aws.signing_key import SigningKey
 from rolecall.errors import InvalidRecord
 from rolecall.evidence.findings import Outcome
 from rolecall.evidence.keys import PublicKey
-from rolecall.evidence.packages import package_before
+from rolecall.evidence.packages import package_before, read_whole
 from rolecall.evidence.shard_header import ShardHeader
 from rolecall.evidence.shards import ShardReader
 from rolecall.evidence.stores import Store
@@ -25,7 +26,7 @@ from tests.builders import Json
 from tests.evidence.deployed_organization import DeployedOrganization
 from tests.evidence.living_organization import COLLECTOR, HOME, LivingOrganization
 from tests.evidence.local_organization import RULE, LocalOrganization
-from tests.evidence.week import DAYS, Week
+from tests.evidence.week import DAYS, RECORDER_FAILED, Week
 from tests.local.roles import sts_as
 
 MAKERS: Mapping[str, Callable[[date], LivingOrganization]] = {
@@ -33,8 +34,8 @@ MAKERS: Mapping[str, Callable[[date], LivingOrganization]] = {
     "as deployed": DeployedOrganization,
 }
 
-FOURTH = 3
-"""Of the days, from 0 on: when evidence is hard to get."""
+FOURTH, SIXTH = 3, 5
+"""Of the days, from 0 on: when evidence is hard to get, and when a recorder fails."""
 
 in_this_process = pytest.mark.parametrize("week", ["in this process"], indirect=True)
 as_deployed = pytest.mark.parametrize("week", ["as deployed"], indirect=True)
@@ -114,22 +115,32 @@ def test_what_was_recorded_is_what_the_rule_says_again(week: Week[LivingOrganiza
 
 
 def test_what_is_not_covered_is_named_every_day(week: Week[LivingOrganization]) -> None:
-    """The closed account has no shard; on the fourth day there is a source that the aggregator cannot read."""
+    """The closed account has no shard; a source cannot be read, a recorder not be looked at, or it fails."""
     closed = {
         "account": week.organization.closed,
         "region": None,
         "why": "ACCOUNT_NOT_ACTIVE",
         "detail": "SUSPENDED",
     }
-    _, shop, _ = week.organization.accounts
-    failed = {
-        "account": shop,
-        "region": HOME,
-        "why": "SOURCE_FAILED",
-        "detail": "AccessDenied: Config may not be read there",
-    }
-    shown = [week.document(day, "coverage.json")["notCovered"] for day in week.days]
-    assert shown == [[closed, failed] if number == FOURTH else [closed] for number in range(DAYS)]
+    _, shop, research = week.organization.accounts
+    of_shop = {"account": shop, "region": HOME}
+    unread = {**of_shop, "why": "SOURCE_FAILED", "detail": "AccessDenied: Config may not be read there"}
+    unknown = [
+        {
+            "account": research,
+            "region": one["region"],
+            "why": "RECORDER_UNKNOWN",
+            "detail": one["recorderProblem"],
+        }
+        for one in _scopes(week, FOURTH, research)
+    ]
+    failing = {**of_shop, "why": "RECORDER_FAILING", "detail": ": ".join(RECORDER_FAILED)}
+    expected = {FOURTH: [closed, unread, *unknown], SIXTH: [closed, failing]}
+    for number, day in enumerate(week.days):
+        told = week.document(day, "coverage.json")["notCovered"]
+        assert sorted(told, key=str) == sorted(expected.get(number, [closed]), key=str), day
+    text = html.unescape(read_whole(week.packages(), f"{week.days[FOURTH]}/report.html", 10_000_000).decode())
+    assert all(one["detail"] in text for one in unknown)
 
 
 def test_what_a_failed_source_has_shown_last_still_counts(week: Week[LivingOrganization]) -> None:
@@ -141,19 +152,19 @@ def test_what_a_failed_source_has_shown_last_still_counts(week: Week[LivingOrgan
 
 
 def test_a_member_without_the_collectors_role_says_so(week: Week[LivingOrganization]) -> None:
-    """Its instances are those that the aggregator knows; of its recorder and keys nothing is claimed."""
+    """Its instances are those that the aggregator knows; neither its recorder nor its keys are claimed to be known."""
     _, _, research = week.organization.accounts
     refused = f"role {COLLECTOR} of account {research} cannot be assumed"
     for number in range(DAYS):
         scopes = _scopes(week, number, research)
-        assert all(one["covered"] for one in scopes)
         if number == FOURTH:
+            assert [(one["covered"], one["whyNot"]) for one in scopes] == [(False, "RECORDER_UNKNOWN")] * len(scopes)
             assert [one["recorder"] for one in scopes] == [None] * len(scopes)
             assert all(one["recorderProblem"].startswith(refused) for one in scopes)
             assert sum(one["population"] for one in scopes) == 2
         else:
             assert [one["recorderProblem"] for one in scopes] == [None] * len(scopes)
-            assert all(one["recorder"]["recording"] for one in scopes)
+            assert all(one["covered"] and one["recorder"]["recording"] for one in scopes)
     [without] = week.document(week.days[FOURTH], "kpis.json")["accessKeys"]["accountsNotCounted"]
     assert without["account"] == research
     assert without["why"].startswith(refused)
@@ -255,9 +266,9 @@ def test_an_account_without_its_role_is_collected_all_the_same(week: Week[LocalO
     finally:
         week.organization.give_role(account)
     header = shard_of(week, answer["key"])
-    assert answer["rows"] == 2
+    assert (answer["covered"], answer["whyNot"], answer["rows"]) == (False, "RECORDER_UNKNOWN", 2)
     assert (header.recorder, header.keys) == (None, None)
-    assert header.recorder_problem == header.keys_problem
+    assert header.detail == header.recorder_problem == header.keys_problem
     assert header.keys_problem.startswith(f"role {COLLECTOR} of account {account} cannot be assumed")
 
 

@@ -1,7 +1,9 @@
 import gzip
 import io
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -33,8 +35,17 @@ HEADERS = {
     "one that is not covered": shard_header(
         rule_name=None, rule_arn=None, why_not=WhyNot.RULE_MISSING, detail="2 instances"
     ),
-    "one where nobody may look": shard_header(recorder_problem="denied", keys_problem="denied"),
+    "one where nobody may look": shard_header(
+        why_not=WhyNot.RECORDER_UNKNOWN, detail="denied", recorder_problem="denied", keys_problem="denied"
+    ),
 }
+
+
+def test_the_documentation_has_every_reason() -> None:
+    """In the code's own order, which is that in which they are looked for, but for the last one."""
+    text = (Path(__file__).parents[2] / "docs" / "evidence-contents.md").read_text()
+    (table,) = re.findall(r"<!-- reasons: begin .*?-->\n(.*?)\n<!-- reasons: end -->", text, re.DOTALL)
+    assert re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE) == [why_not.value for why_not in WhyNot]
 
 
 def read(content: bytes) -> ShardReader:

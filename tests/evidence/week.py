@@ -13,6 +13,8 @@ from tests.evidence.living_organization import HOME, LivingOrganization
 DAYS = 7
 SOURCE_FAILED = ("FAILED", "AccessDenied", "Config may not be read there")
 """Status, code and message of an aggregator's source."""
+RECORDER_FAILED = ("InsufficientDeliveryPolicyException", "The bucket takes nothing")
+"""Code and message of a recorder."""
 
 OrganizationT = TypeVar("OrganizationT", bound=LivingOrganization)
 
@@ -35,7 +37,7 @@ class Week(Generic[OrganizationT]):
         """What happens: launches, attachments, exemptions and their end, terminations, drift; each night a package.
 
         On the fourth day, evidence is hard to get: the aggregator cannot read one member, and another one has lost the
-        collector's role.
+        collector's role. On the sixth day, a recorder fails.
         """
         for number, day in enumerate(self.days, 1):
             self.at(day, 6)
@@ -76,7 +78,9 @@ class Week(Generic[OrganizationT]):
                 iam.create_access_key(UserName="robot")
             case 6:
                 record(audit, "i-audit", profile=None, launched=self.organization.now - timedelta(days=5))
+                self.organization.config(shop).recorders.fail(*RECORDER_FAILED)
             case 7:
+                self.organization.config(shop).recorders.start({"ConfigurationRecorderName": "default"})
                 record(audit, "i-audit", launched=self.organization.now - timedelta(days=6))
                 record(research, "i-late", profile=None)
 

@@ -152,6 +152,12 @@ GAP = Gap("999900001111", WhyNot.ACCOUNT_NOT_ACTIVE, "SUSPENDED")
         ),
         pytest.param([Reason.PROFILE_ATTACHED], [GAP], None, ("not-satisfied", "other"), id="an account out of sight"),
         pytest.param([], [], WhyNot.NO_RECORDER, ("not-satisfied", "other"), id="a region out of sight"),
+        *(
+            pytest.param(
+                [Reason.PROFILE_ATTACHED], [], why_not, ("not-satisfied", "other"), id=f"nothing but {why_not}"
+            )
+            for why_not in WhyNot
+        ),
     ],
 )
 def test_a_requirement_is_satisfied_when_everything_was_seen_and_nothing_is_wrong(

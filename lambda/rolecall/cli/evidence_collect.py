@@ -18,9 +18,10 @@ from rolecall.cli.live import HasRegions, choose_regions
 from rolecall.cli.output import UNUSABLE
 from rolecall.cli.screen import ProgressBar, complain, console, say
 from rolecall.errors import AlreadyWritten, AwsError, InvalidInput, InvalidKey, RolecallError, shown
-from rolecall.evidence.collecting import Collected, Collector, Evidence
+from rolecall.evidence.collecting import Collector, Evidence
 from rolecall.evidence.packages import SealedPackage
 from rolecall.evidence.plan import Plan
+from rolecall.evidence.shard_header import ShardHeader, WhyNot
 from rolecall.evidence.signing import Signer
 from rolecall.evidence.steps import planned
 from rolecall.evidence.stores import FolderStore
@@ -191,32 +192,45 @@ def _collected(output: Path, collection: Collection, regions: Sequence[str], day
     _refuse_another_plan(plan, collection.evidence.own_rule_name, regions, working)
     collector = Collector(collection.evidence, store, lambda: datetime.now(UTC))
     bar = ProgressBar("shards", len(plan.shards), wanted=not quiet)
-    missing = covered = 0
+    headers: list[ShardHeader] = []
     try:
         for item in plan.shards:
             bar.describe(item.region)
             try:
                 made = collector.collect(item)
             except (AwsError, InvalidInput) as error:
-                missing += 1
                 bar.hide()
                 complain(f"{item.region}: {error}")
             else:
-                covered += made.header.covered
-                _note(made, bar)
+                headers.append(made.header)
+                _note(made.header, bar)
             bar.advance(1)
     finally:
         bar.hide()
-    if missing:
+    if missing := len(plan.shards) - len(headers):
         complain(f"{missing} of {len(plan.shards)} regions could not be collected: run it again to go on")
         raise typer.Exit(UNUSABLE)
-    if not covered:
-        # What was found out does not stand in the way of the right options.
-        for kept in ("plans", "shards"):
-            shutil.rmtree(working / kept / day.isoformat(), ignore_errors=True)
-        complain(f"{day}: nothing is sealed, as no region is covered: look at --rule-name and --region")
-        raise typer.Exit(UNUSABLE)
+    _refuse_where_nothing_is_ours(plan, headers, working)
     return plan
+
+
+def _refuse_where_nothing_is_ours(plan: Plan, headers: Sequence[ShardHeader], working: Path) -> None:
+    """Raise Exit if no region is covered and none has the rule: the options may be wrong, and a day is sealed once.
+
+    Where the rule is, they are right. What its recorder does, or that nobody may look at it, is for the package to say.
+    """
+    if any(header.covered or header.rule_name for header in headers):
+        return
+    # What was found out does not stand in the way of the right options.
+    for kept in ("plans", "shards"):
+        shutil.rmtree(working / kept / plan.day.isoformat(), ignore_errors=True)
+    unknown = any(header.why_not is WhyNot.RECORDER_UNKNOWN for header in headers)
+    look_at = "--rule-name, --region and the right to read the recorder" if unknown else "--rule-name and --region"
+    complain(
+        f"{plan.day}: nothing is sealed, as no region is covered and none has the rule {plan.rule_name}: "
+        f"look at {look_at}"
+    )
+    raise typer.Exit(UNUSABLE)
 
 
 def _refuse_another_plan(plan: Plan, rule_name: str, regions: Sequence[str], working: Path) -> None:
@@ -229,9 +243,9 @@ def _refuse_another_plan(plan: Plan, rule_name: str, regions: Sequence[str], wor
         raise typer.Exit(UNUSABLE)
 
 
-def _note(made: Collected, bar: ProgressBar) -> None:
-    header = made.header
-    for problem in (header.why_not and f"not covered: {header.why_not}", header.recorder_problem, header.keys_problem):
+def _note(header: ShardHeader, bar: ProgressBar) -> None:
+    uncovered = f"not covered: {': '.join(filter(None, (header.why_not, header.detail)))}" if header.why_not else ""
+    for problem in (uncovered, header.keys_problem):
         if problem:
             bar.hide()
             say(f"{header.region}: {problem}")

@@ -1,7 +1,8 @@
 """One account and region becomes a shard, once: a shard that is there already stays as it is, and counts.
 
-A listing that fails fails the shard, so there is never half of one. What only informs about the account, its recorder
-and its access keys, is another matter: where nobody may look, the shard says so instead.
+A listing that fails fails the shard, so there is never half of one. The account's recorder and its access keys are
+another matter: where nobody may look, the shard is made all the same, and says so. As nobody knows then whether the
+recorder runs, the place is not covered.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from rolecall.evidence.shards import ShardFooter, ShardReader, shard_key, write_
 from rolecall.evidence.stores import Store
 from rolecall.items import partition_of
 from rolecall.recorded_results import RecordedResult
+from rolecall.recording import failed
 
 _MILLISECOND = timedelta(milliseconds=1)
 _DENIALS = frozenset(
@@ -116,8 +118,7 @@ class Collector:
     def give_up(self, item: ShardItem, failure: str) -> Collected:
         """A shard that says that it could not be collected, and why, unless there is one."""
         header = self._bare_header(item, self._now())
-        detail = " ".join(failure.split())[:_DETAIL_MAX_LENGTH]
-        header = replace(header, why_not=WhyNot.NOT_COLLECTED, detail=detail)
+        header = replace(header, why_not=WhyNot.NOT_COLLECTED, detail=_detail(failure))
         return self._present(item) or self._written(item, lambda _, output: write_shard(output, header, ()))
 
     def _present(self, item: ShardItem) -> Collected | None:
@@ -177,10 +178,10 @@ class Collector:
         )
         if item.why_not:
             return replace(header, why_not=item.why_not, detail=item.detail)
-        why_not = _why_not(recorder, recorder_problem)
+        why_not, detail = _why_not(recorder, recorder_problem)
         if why_not is None and not rules and instances:
-            return replace(header, why_not=WhyNot.RULE_MISSING, detail=f"{instances} instance(s)")
-        return replace(header, why_not=why_not)
+            why_not, detail = WhyNot.RULE_MISSING, f"{instances} instance(s)"
+        return replace(header, why_not=why_not, detail=detail)
 
     def _bare_header(self, item: ShardItem, collected_at: datetime) -> ShardHeader:
         return ShardHeader(
@@ -221,12 +222,22 @@ def _key(item: ShardItem) -> str:
     return shard_key(item.day, item.account, item.region)
 
 
-def _why_not(recorder: Recorder | None, problem: str) -> WhyNot | None:
+def _why_not(recorder: Recorder | None, problem: str) -> tuple[WhyNot | None, str]:
+    """What keeps the recorder from covering the place, and what is known of it."""
     if recorder is None:
-        return None if problem else WhyNot.NO_RECORDER
+        return (WhyNot.RECORDER_UNKNOWN, problem) if problem else (WhyNot.NO_RECORDER, "")
     if not recorder.recording:
-        return WhyNot.RECORDER_STOPPED
-    return None if recorder.records_instances else WhyNot.INSTANCES_NOT_RECORDED
+        return WhyNot.RECORDER_STOPPED, ""
+    if not recorder.records_instances:
+        return WhyNot.INSTANCES_NOT_RECORDED, ""
+    if failed(recorder.last_status):
+        return WhyNot.RECORDER_FAILING, _detail(recorder.last_error or "")
+    return None, ""
+
+
+def _detail(text: str) -> str:
+    """On one line, and no longer than anybody reads."""
+    return " ".join(text.split())[:_DETAIL_MAX_LENGTH]
 
 
 def _denied(error: AwsError) -> str:

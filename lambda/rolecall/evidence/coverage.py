@@ -22,7 +22,7 @@ SCHEMA = "rolecall.coverage/v1"
 COVERAGE = "coverage.json"
 
 NOT_SEEN = (
-    "Instances in accounts and regions that are listed as not covered: nobody recorded, judged or collected them.",
+    "Instances in accounts and regions that are listed as not covered, beyond those that were known there last.",
     "Instances that were launched and terminated between two recordings: a recorder may record once a day only.",
     "Instances that the inventory does not have yet: an aggregator lags behind its accounts by hours.",
     "Results of NOT_APPLICABLE: AWS Config drops them. Where nothing is recorded, the rule itself is asked.",

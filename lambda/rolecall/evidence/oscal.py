@@ -204,7 +204,7 @@ class AssessmentResults:
             status = {
                 "state": "not-satisfied",
                 "reason": "other",
-                "remarks": "Nothing is non-compliant, but not every instance could be judged.",
+                "remarks": "Nothing is known to be non-compliant, but not everything is covered and evaluated.",
             }
         related = [{"observation-uuid": self._observation(scope.header)} for scope in coverage.scopes]
         return [

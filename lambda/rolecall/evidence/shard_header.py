@@ -35,10 +35,14 @@ class WhyNot(StrEnum):
     """The aggregator could not read it."""
     SOURCE_OUTDATED = "SOURCE_OUTDATED"
     """The aggregator read it, but not lately."""
+    RECORDER_UNKNOWN = "RECORDER_UNKNOWN"
+    """Nobody may look at the recorder, so nobody knows whether it runs."""
     NO_RECORDER = "NO_RECORDER"
     RECORDER_STOPPED = "RECORDER_STOPPED"
     INSTANCES_NOT_RECORDED = "INSTANCES_NOT_RECORDED"
     """There is a recorder, but not for EC2 instances."""
+    RECORDER_FAILING = "RECORDER_FAILING"
+    """It is on and for EC2 instances, but the latest of its recording events failed."""
     RULE_MISSING = "RULE_MISSING"
     """There are instances, but AWS Config shows no rule of ours."""
     NOT_COLLECTED = "NOT_COLLECTED"
@@ -54,7 +58,7 @@ class Recorder:
     frequency: str
     """CONTINUOUS or DAILY."""
     last_status: str | None = None
-    """Of its last delivery of changes: PENDING, SUCCESS, FAILURE, NOT_APPLICABLE."""
+    """Of the latest recording event, as AWS Config spells it; `recording.failed` reads it."""
     last_error: str | None = None
     last_status_change: datetime | None = None
 
@@ -96,7 +100,7 @@ class ShardHeader:
     """What is known beyond `why_not`."""
     recorder: Recorder | None = None
     recorder_problem: str = ""
-    """Why `recorder` is None, unless there is none."""
+    """Why nobody may look at it; `recorder` is None."""
     keys: KeyCounts | None = None
     """Of the whole account: in one shard of it alone."""
     keys_problem: str = ""
