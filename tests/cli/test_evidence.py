@@ -17,7 +17,7 @@ from rolecall.evidence.keys import PublicKey
 from rolecall.evidence.packages import read_package
 from rolecall.evidence.sealing import seal
 from rolecall.evidence.stores import FolderStore
-from tests.evidence.chains import A_DAY, ANOTHER_KEY, FIRST_DAY, KEY, RULE, build
+from tests.evidence.chains import A_DAY, ANOTHER_KEY, FIRST_DAY, KEY, RULE, build, measured
 
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).date()
 PART = "evaluations/111122223333_eu-west-1.jsonl.gz"
@@ -292,7 +292,7 @@ def test_packages_in_a_bucket_verify_with_the_key_that_was_exported(aws: LocalAw
         content = replace(A_DAY, day=FIRST_DAY + timedelta(days=number))
         for path, stored in content.files().items():
             store.put_once(f"{content.day}/{path}", stored, sha256=hashlib.sha256(stored).hexdigest())
-        previous = seal(store, content.day, list(content.files()), rule=RULE, previous=previous, signer=key)
+        previous = seal(store, content.day, measured(content.files()), rule=RULE, previous=previous, signer=key)
     file = tmp_path / "public-key.pem"
     exported = run("keys", "--key", "alias/rolecall-evidence", "--output", file)
     assert (exported.exit_code, exported.stdout) == (0, "")

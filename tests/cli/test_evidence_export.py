@@ -19,7 +19,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sealed package of an organization's day."""
     organization = Organization(tmp_path_factory.mktemp("organization"), DAY)
     contents = organization.package(0)
-    seal(organization.packages, DAY, contents.paths, rule=contents.rule, previous=None, signer=KEY)
+    seal(organization.packages, DAY, contents.files, rule=contents.rule, previous=None, signer=KEY)
     return organization.folder / "packages"
 
 

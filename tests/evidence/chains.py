@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rolecall.evidence.evaluation_rows import VERDICTS
 from rolecall.evidence.keys import LocalKey
-from rolecall.evidence.manifest import RuleFacts, Totals
+from rolecall.evidence.manifest import PackagedFile, RuleFacts, Totals
+from rolecall.evidence.measuring import measure
 from rolecall.evidence.packages import SealedPackage, package_before
 from rolecall.evidence.sealing import seal
 from rolecall.evidence.stores import Store
@@ -53,6 +54,11 @@ def exempt(resource_id: str, **changes: object) -> Row:
     return Row(resource_id, "EXEMPT", exemption | changes)
 
 
+def gzipped(content: bytes) -> bytes:
+    """One member, without a name and a time."""
+    return gzip.compress(content, mtime=0)
+
+
 @dataclass(frozen=True)
 class Day:
     """What a package is made of; change a field to make one that contradicts itself."""
@@ -62,7 +68,7 @@ class Day:
     others: Mapping[str, bytes] = field(
         default_factory=lambda: {
             "kpis.json": b'{"schema":"rolecall.kpis/v1"}\n',
-            "episodes.json": b"{}\n",
+            "episodes/111122223333_eu-west-1.jsonl.gz": gzipped(b'{"schema":"rolecall.episodes/v1"}\n'),
             "assessment-results.oscal.json": b"{}\n",
             "report.html": b"<!doctype html><title>Evidence</title>\n",
         }
@@ -141,7 +147,12 @@ def add(store: Store, content: Day, *, files: Mapping[str, bytes] | None = None,
     for path, stored in files.items():
         store.put_once(f"{content.day}/{path}", stored, sha256=hashlib.sha256(stored).hexdigest())
     previous = package_before(store, content.day)
-    return seal(store, content.day, list(files), rule=RULE, previous=previous, signer=key)
+    return seal(store, content.day, measured(files), rule=RULE, previous=previous, signer=key)
+
+
+def measured(files: Mapping[str, bytes]) -> list[PackagedFile]:
+    """What a manifest says of them."""
+    return [measure(io.BytesIO(stored), path) for path, stored in files.items()]
 
 
 def totals(rows: Sequence[Row]) -> Totals:
@@ -174,8 +185,3 @@ def csv_bytes(header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> by
     written = io.StringIO(newline="")
     csv.writer(written, lineterminator="\r\n").writerows([header, *rows])
     return written.getvalue().encode()
-
-
-def gzipped(content: bytes) -> bytes:
-    """One member, without a name and a time."""
-    return gzip.compress(content, mtime=0)

@@ -8,16 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from rolecall.evidence.contents import Before, Contents, write_contents
-from rolecall.evidence.episode_file import EPISODES
-from rolecall.evidence.kpis import KPIS
-from rolecall.evidence.ledger import ledger_prefix
+from rolecall.evidence.carried import Carried
+from rolecall.evidence.contents import Contents, write_contents
+from rolecall.evidence.episode_file import EPISODES, scope_of
+from rolecall.evidence.ledger import LedgerRecords, ledger_prefix
 from rolecall.evidence.manifest import Period
 from rolecall.evidence.plan import Gap, OrganizationAccount, Plan, ShardItem
 from rolecall.evidence.rows import Agreement, EvidenceRow, EvidenceVerdict, ReperformedVerdict
 from rolecall.evidence.shard_header import KeyCounts, Recorder, ShardHeader, WhyNot
 from rolecall.evidence.shards import shard_key, write_shard
+from rolecall.evidence.steps import ledger_keys
 from rolecall.evidence.stores import FolderStore
 from rolecall.model import Reason
 from rolecall.record import SCHEMA, timestamp
@@ -135,15 +137,29 @@ class Organization:
         self.packages = FolderStore(folder / "packages")
         self._first = first
         self._instances = instances
-        self._before = Before()
+        self._before: Carried | None = None
 
     def package(self, number: int) -> Contents:
         """Collect and write the package of the day `number` (0: the first). Days are made in order."""
         day = self._first + timedelta(days=number)
         plan = self.collect(day, number)
-        self.contents = write_contents(self.packages, self.shards, self.shards, plan, self._before)
-        self._before = Before(self.read(day, EPISODES), self.read(day, KPIS))
+        self.contents = self.write(self.packages, plan, self._before)
+        self._before = Carried(self.packages, day, self.contents.files)
         return self.contents
+
+    def write(self, packages: FolderStore, plan: Plan, before: Carried | None) -> Contents:
+        """The package of a plan."""
+        return write_contents(packages, self.shards, LedgerRecords(self.shards, plan.ledger_keys), plan, before)
+
+    def episodes(self, day: date) -> list[dict[str, Any]]:
+        """Every episode that a package tells of, with its account and region."""
+        found = []
+        for key in self.packages.keys(f"{day}/{EPISODES}"):
+            path = key.removeprefix(f"{day}/")
+            account, region = scope_of(path)
+            lines = [json.loads(line) for line in gzip.decompress(self.read(day, path)).splitlines()]
+            found += [{"account": account, "region": region, **line} for line in lines if "kind" in line]
+        return found
 
     def collect(self, day: date, number: int) -> Plan:
         """Shards and ledger of a day."""
@@ -161,7 +177,8 @@ class Organization:
                 if row.recorded and row.recorded.reason and row.recorded.ordering_timestamp >= Period.of_day(day).start
             ]
         put_ledger(self.shards, day, lines)
-        return plan_of(day, pairs, [Gap("999900001111", WhyNot.ACCOUNT_NOT_ACTIVE, "SUSPENDED")])
+        gaps = [Gap("999900001111", WhyNot.ACCOUNT_NOT_ACTIVE, "SUSPENDED")]
+        return replace(plan_of(day, pairs, gaps), ledger_keys=ledger_keys(self.shards, day))
 
     def read(self, day: date, path: str) -> bytes:
         """A file of a package."""

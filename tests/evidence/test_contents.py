@@ -5,19 +5,26 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rolecall.errors import AlreadyWritten, InvalidRecord, InvalidShard, Missing
-from rolecall.evidence.contents import Before, write_contents
-from rolecall.evidence.episode_file import EPISODES
+from rolecall.errors import AlreadyWritten, Damaged, InvalidRecord, InvalidShard, Missing
+from rolecall.evidence.carried import Carried
+from rolecall.evidence.contents import Contents, write_contents
+from rolecall.evidence.episode_file import episodes_path
 from rolecall.evidence.kpis import KPIS
+from rolecall.evidence.ledger import LedgerRecords, ledger_prefix
 from rolecall.evidence.manifest import RuleFacts, Totals
+from rolecall.evidence.measuring import measure
+from rolecall.evidence.plan import Plan
+from rolecall.evidence.steps import ledger_keys
 from rolecall.evidence.stores import FolderStore
 from rolecall.model import Reason
+from tests.evidence.chains import gzipped
 from tests.evidence.made import DAY, RULE, evidence_row
 from tests.evidence.sample_days import (
     ACCOUNTS,
@@ -60,20 +67,35 @@ def document(organization: Organization, path: str) -> Any:  # noqa: ANN401 - an
     return json.loads(organization.read(LAST, path))
 
 
+def carried(organization: Organization) -> Carried:
+    """What goes on from the last package but one."""
+    day = LAST - timedelta(days=1)
+    files = []
+    for key in organization.packages.keys(f"{day}/"):
+        path = key.removeprefix(f"{day}/")
+        with organization.packages.open(key) as stream:
+            files.append(measure(stream, path))
+    return Carried(organization.packages, day, files)
+
+
+def written(store: FolderStore, plan: Plan, before: Carried | None = None) -> Contents:
+    """A package of which everything lies in one folder."""
+    return write_contents(store, store, LedgerRecords(store, plan.ledger_keys), plan, before)
+
+
 def test_a_package_holds_what_its_contract_names(week: Organization) -> None:
-    """Two parts for each account and region, covered or not, and six files about all of them."""
+    """Three parts for each account and region, covered or not, and five files about all of them."""
     expected = {f"evaluations/{scope}.{kind}.gz" for scope in SCOPES for kind in ("jsonl", "csv")}
+    expected |= {f"episodes/{scope}.jsonl.gz" for scope in SCOPES}
     expected |= {
         "assessment-results.oscal.json",
         "coverage.json",
-        "episodes.json",
         "exemptions.csv",
         "kpis.json",
         "report.html",
     }
     assert {key.split("/", 1)[1] for key in week.packages.keys(f"{LAST}/")} == expected
-    assert set(week.contents.paths) == expected
-    assert list(week.contents.paths) == sorted(expected)
+    assert [file.path for file in week.contents.files] == sorted(expected)
     assert week.contents.rule == RuleFacts(RULE, PARAMETERS, "0.1.0")
 
 
@@ -130,7 +152,7 @@ def test_episodes_and_trend_are_carried_from_day_to_day(week: Organization) -> N
     """Seven days of trend; episodes that began on the first day are in the last package."""
     kpis = document(week, KPIS)
     assert [row["day"] for row in kpis["trend"]] == [(FIRST + timedelta(days=n)).isoformat() for n in range(7)]
-    episodes = document(week, EPISODES)["episodes"]
+    episodes = week.episodes(LAST)
     non_compliant = [
         row["resourceId"] for scope in SCOPES for row in lines(week, scope) if row["verdict"] == "NON_COMPLIANT"
     ]
@@ -142,36 +164,34 @@ def test_episodes_and_trend_are_carried_from_day_to_day(week: Organization) -> N
 def test_the_same_day_again_gives_the_same_bytes(week: Organization, tmp_path: Path) -> None:
     """Into an empty store, and into the one where they are already: write-once does not object."""
     plan = week.collect(LAST, 6)
-    previous = LAST - timedelta(days=1)
-    before = Before(week.read(previous, EPISODES), week.read(previous, KPIS))
     again = FolderStore(tmp_path)
     for store in (again, week.packages):
-        assert write_contents(store, week.shards, week.shards, plan, before) == week.contents
-    for path in week.contents.paths:
-        with again.open(f"{LAST}/{path}") as stream:
-            assert stream.read() == week.read(LAST, path), path
+        assert week.write(store, plan, carried(week)) == week.contents
+    for file in week.contents.files:
+        with again.open(f"{LAST}/{file.path}") as stream:
+            assert stream.read() == week.read(LAST, file.path), file.path
 
 
 def test_other_inputs_of_a_day_that_is_written_are_refused(week: Organization) -> None:
     """Nobody replaces what is there."""
     with pytest.raises(AlreadyWritten):
-        write_contents(week.packages, week.shards, week.shards, week.collect(LAST, 6), Before())
+        week.write(week.packages, week.collect(LAST, 6), None)
 
 
 def test_a_day_with_nothing_is_packaged_too(tmp_path: Path) -> None:
     """No account, no instance, no record, no package before."""
-    store = FolderStore(tmp_path)
-    contents = write_contents(store, store, store, plan_of(DAY, []), Before())
+    contents = written(FolderStore(tmp_path), plan_of(DAY, []))
     assert contents.totals == Totals()
-    assert len(contents.paths) == 6
+    assert len(contents.files) == 5
 
 
 def test_a_planned_shard_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    """No package is made of half a population."""
+    """No package is made of half a population: nothing at all is stored."""
     store = FolderStore(tmp_path)
+    put_shard(store, header(ACCOUNTS[0], "eu-central-1", DAY), [evidence_row(Reason.NO_PROFILE, region="eu-central-1")])
     with pytest.raises(Missing, match="111122223333_eu-west-1"):
-        write_contents(store, store, store, plan_of(DAY, [(ACCOUNTS[0], "eu-west-1")]), Before())
-    assert list(store.keys("2026-03-02/coverage")) == []
+        written(store, plan_of(DAY, [(ACCOUNTS[0], "eu-central-1"), (ACCOUNTS[0], "eu-west-1")]))
+    assert list(store.keys("2026-03-02/")) == []
 
 
 def test_a_shard_of_somebody_else_is_an_error(tmp_path: Path) -> None:
@@ -181,29 +201,83 @@ def test_a_shard_of_somebody_else_is_an_error(tmp_path: Path) -> None:
     with store.open(f"shards/{DAY}/{ACCOUNTS[0]}_eu-west-1.jsonl.gz") as stream:
         put(store, f"shards/{DAY}/{ACCOUNTS[1]}_eu-west-1.jsonl.gz", stream.read())
     with pytest.raises(InvalidShard, match="it is of 111122223333"):
-        write_contents(store, store, store, plan_of(DAY, [(ACCOUNTS[1], "eu-west-1")]), Before())
+        written(store, plan_of(DAY, [(ACCOUNTS[1], "eu-west-1")]))
 
 
-@pytest.mark.parametrize("raw", [b"{", b"[]", b"{}", b'{"schema":"rolecall.kpis/v2"}'])
-def test_a_file_of_the_package_before_that_cannot_be_read_is_an_error(raw: bytes, tmp_path: Path) -> None:
+def before_with(store: FolderStore, path: str, stored: bytes) -> Carried:
+    """A package of the day before that has a trend, and this file."""
+    day = DAY - timedelta(days=1)
+    kpis = json.dumps({"schema": "rolecall.kpis/v1", "trend": []}).encode()
+    files = []
+    for name, content in {KPIS: kpis, path: stored}.items():
+        put(store, f"{day}/{name}", content)
+        files.append(measure(io.BytesIO(content), name))
+    return Carried(store, day, files)
+
+
+@pytest.mark.parametrize(
+    ("path", "stored", "error"),
+    [
+        (KPIS, b"{", InvalidRecord),
+        (KPIS, b"[]", InvalidRecord),
+        (KPIS, b"{}", InvalidRecord),
+        (KPIS, b'{"schema":"rolecall.kpis/v2"}', InvalidRecord),
+        (episodes_path(ACCOUNTS[0], "eu-west-1"), gzipped(b"{}\n"), Damaged),
+    ],
+)
+def test_a_file_of_the_package_before_that_cannot_be_read_is_an_error(
+    path: str, stored: bytes, error: type[Exception], tmp_path: Path
+) -> None:
     """History is never silently begun anew."""
     store = FolderStore(tmp_path)
-    for before in (Before(episodes=raw), Before(kpis=raw)):
-        with pytest.raises(InvalidRecord):
-            write_contents(store, store, store, plan_of(DAY, []), before)
+    with pytest.raises(error):
+        written(store, plan_of(DAY, []), before_with(store, path, stored))
+
+
+def test_what_is_known_of_a_place_that_is_not_planned_any_more_goes_on(tmp_path: Path) -> None:
+    """An account leaves the organization: nobody looks there, so what was open stays open, and what was known is."""
+    organization = Organization(tmp_path, FIRST)
+    organization.package(0)
+    plan = organization.collect(FIRST + timedelta(days=1), 1)
+    left = replace(plan, shards=tuple(one for one in plan.shards if one.account != ACCOUNTS[0]), ledger_keys=())
+    files = organization.contents.files
+    contents = organization.write(organization.packages, left, Carried(organization.packages, FIRST, files))
+    paths = [file.path for file in contents.files]
+    for region in REGIONS:
+        path = episodes_path(ACCOUNTS[0], region)
+        assert path in paths
+        assert f"evaluations/{ACCOUNTS[0]}_{region}.jsonl.gz" not in paths
+        first, second = (
+            gzip.decompress(organization.read(day, path)).splitlines()[1:] for day in (FIRST, FIRST + timedelta(days=1))
+        )
+        assert first == second
+        assert first
 
 
 def test_a_line_of_the_ledger_that_is_no_record_is_told_of(tmp_path: Path) -> None:
-    """Counted, the first one named; the records around it count."""
+    """Counted, the first one named; the records around it count, of a place that nobody planned, too."""
     store = FolderStore(tmp_path)
     row = evidence_row(Reason.NO_PROFILE, 5)
     when = evidence_row().capture_time
     assert when
-    put_ledger(store, DAY, [b"{}", record_line(Reason.NO_PROFILE, when, row), b"not json"])
-    write_contents(store, store, store, plan_of(DAY, []), Before())
+    told = record_line(Reason.NO_PROFILE, when, row)
+    another = replace(row, rule_name="another-rule", resource_id="i-other")
+    lines = [
+        b"{}",
+        told,
+        b"not json",
+        told.replace(row.region.encode(), b"../../up"),
+        record_line(Reason.NO_PROFILE, when, another),
+        record_line(Reason.NO_PROFILE, when + timedelta(days=2), row),
+    ]
+    put_ledger(store, DAY, lines)
+    whole = gzipped(told + b"\n")
+    put(store, f"{ledger_prefix(DAY)}zz-cut-off.jsonl.gz", whole[: len(whole) // 2])
+    written(store, replace(plan_of(DAY, []), ledger_keys=ledger_keys(store, DAY)))
     with store.open(f"{DAY}/coverage.json") as stream:
         ledger = json.load(stream)["ledger"]
-    assert (ledger["records"], ledger["unreadable"]) == (1, 2)
-    assert ledger["firstProblem"].startswith(f"ledger/dt={DAY}/records.jsonl.gz, line 1: schema is None")
-    with store.open(f"{DAY}/{EPISODES}") as stream:
-        assert len(json.load(stream)["episodes"]) == 1
+    assert ledger.pop("firstProblem").startswith(f"ledger/dt={DAY}/records.jsonl.gz, line 1: schema is None")
+    assert ledger == {"records": 3, "ofNextDay": 1, "ofOtherRules": 1, "unreadable": 3, "damagedFiles": 1}
+    with store.open(f"{DAY}/{episodes_path(row.account, row.region)}") as stream:
+        _, only = gzip.decompress(stream.read()).splitlines()
+    assert json.loads(only)["resourceId"] == row.resource_id

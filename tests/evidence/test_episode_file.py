@@ -1,101 +1,124 @@
+import io
 import json
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall.errors import InvalidRecord
-from rolecall.evidence.episode_book import EpisodeBook
-from rolecall.evidence.episode_file import book_document, read_book
-from rolecall.evidence.known_instances import KnownInstances, number_of
-from rolecall.evidence.manifest import Period
-from rolecall.evidence.package_files import json_texts
+from rolecall.errors import Damaged
+from rolecall.evidence.episode_day import ScopeDay
+from rolecall.evidence.episode_file import episodes_path, read_episodes, scope_of, write_episodes
+from rolecall.evidence.episodes import Episode
 from rolecall.model import Reason
-from tests.evidence.made import PERIOD, at, record
+from tests.evidence.made import ACCOUNT, PERIOD, REGION, RULE, at, record
+from tests.evidence.test_episodes import History, after
 from tests.strategies import anything
 
-
-def written(book: EpisodeBook, period: Period = PERIOD) -> bytes:
-    """The file of a book."""
-    return "".join(json_texts(book_document(book, period))).encode()
+SCOPE = ScopeDay(ACCOUNT, REGION, RULE, PERIOD, covered=True)
+PATH = f"episodes/{ACCOUNT}_{REGION}.jsonl.gz"
 
 
-def a_book() -> EpisodeBook:
-    """With an open episode, a closed one, and an instance that never had one."""
-    book = EpisodeBook(PERIOD)
-    book.take_records(
+def written(histories: History) -> list[bytes]:
+    """The lines of the file, each with its newline."""
+    stream = io.BytesIO()
+    write_episodes(stream, SCOPE, histories.items(), lambda _: None)
+    return stream.getvalue().splitlines(keepends=True)
+
+
+def read(lines: Sequence[bytes]) -> Iterator[tuple[str, Sequence[Episode]]]:
+    """What they tell of."""
+    return read_episodes(io.BytesIO(b"".join(lines)), PATH)
+
+
+def a_history() -> History:
+    """An open episode, two closed ones and an interruption, and an instance that never had one."""
+    return after(
         [
             record(Reason.NO_PROFILE, at(1, 1), 1),
             record(Reason.NO_PROFILE, at(1, 1), 2),
             record(Reason.PROFILE_ATTACHED, at(1, 1, 30), 2),
             record(Reason.NO_PROFILE, at(1, 1, 35), 2),
             record(Reason.PROFILE_ATTACHED, at(1, 2), 2),
+            record(Reason.NO_PROFILE, at(1, 4), 2),
+            record(Reason.EXEMPT, at(1, 5), 2),
             record(Reason.PROFILE_ATTACHED, at(1, 2), 3),
         ]
     )
-    return book
 
 
-def test_a_book_reads_back_as_it_was_written() -> None:
-    """Episodes and known instances; written again it is the same file."""
-    raw = written(a_book())
-    again = read_book(raw, PERIOD)
-    assert list(again.episodes()) == list(a_book().episodes())
-    assert [[*known] for known in again.known().values()] == [sorted(number_of(f"i-{n:017x}") for n in (1, 2, 3))]
-    assert written(again) == raw
+def test_a_file_is_named_for_its_account_and_region() -> None:
+    """And tells both again."""
+    assert episodes_path(ACCOUNT, REGION) == PATH
+    assert scope_of(PATH) == (ACCOUNT, REGION)
+
+
+def test_a_history_reads_back_as_it_was_written() -> None:
+    """Episodes, interruptions, and instances without any; written again it is the same file."""
+    histories = a_history()
+    assert [len(episodes) for episodes in histories.values()] == [1, 2, 0]
+    again = dict(read(written(histories)))
+    assert again == histories
+    assert written(again) == written(histories)
+
+
+def test_whoever_asks_is_given_each_episode() -> None:
+    """Once, in the order of the file."""
+    taken: list[Episode] = []
+    write_episodes(io.BytesIO(), SCOPE, a_history().items(), taken.append)
+    assert taken == [one for episodes in a_history().values() for one in episodes]
+
+
+LINES = written(a_history())
 
 
 @pytest.mark.parametrize(
-    ("changes", "field"),
+    ("lines", "says"),
     [
-        ({"schema": "other"}, "schema"),
-        ({"episodes": {}}, "episodes"),
-        ({"episodes": [3]}, "episode"),
-        ({"known": []}, "known"),
-        ({"known": {"nowhere": ""}}, "known"),
-        ({"known": {"111122223333_eu-west-1": "AAA="}}, "known"),
-        ({"known": {"111122223333_eu-west-1": "?"}}, "known"),
+        ([], r"its first line is not that of rolecall\.episodes/v1 of 111122223333 in eu-west-1"),
+        (LINES[1:], "its first line is not"),
+        ([LINES[0].replace(b"v1", b"v2"), *LINES[1:]], "its first line is not"),
+        ([LINES[0].replace(b"eu-west-1", b"eu-west-2"), *LINES[1:]], "its first line is not"),
+        ([*LINES, b"no json\n"], "line 6 is no JSON object"),
+        ([*LINES, b"[]\n"], "line 6 is no JSON object"),
+        ([*LINES, b"[" * 100_000], "line 6 is no JSON object"),
+        ([*LINES, b"{}\n"], "line 6 does not say which instance it is of"),
+        ([*LINES, b'{"resourceId":7}\n'], "line 6 does not say which instance it is of"),
+        ([*LINES, LINES[1]], "ids ascend"),
+        ([LINES[0], LINES[4], LINES[1]], "ids ascend"),
+        ([LINES[0], b'{"resourceId":"i-1","rule":"r"}\n'], "line 2: flaps is None"),
     ],
 )
-def test_a_file_that_cannot_be_read_names_the_field(changes: dict[str, Any], field: str) -> None:
+def test_a_file_that_cannot_be_read_names_the_line(lines: Sequence[bytes], says: str) -> None:
     """History that is damaged is never taken for another one."""
-    with pytest.raises(InvalidRecord) as refused:
-        read_book(json.dumps({**json.loads(written(a_book())), **changes}).encode(), PERIOD)
-    assert refused.value.field == field
+    with pytest.raises(Damaged, match=says) as refused:
+        list(read(lines))
+    assert refused.value.key == PATH
 
 
-@pytest.mark.parametrize(
-    "name", ["account", "region", "kind", "began", "opened", "inferred", "outcome", "reason", "flaps"]
-)
+def changed(name: str, value: object) -> list[bytes]:
+    """The file, with another value in its second episode."""
+    episode = {**json.loads(LINES[2]), name: value}
+    return [*LINES[:2], json.dumps(episode).encode() + b"\n", *LINES[3:]]
+
+
+@pytest.mark.parametrize("name", ["rule", "kind", "began", "opened", "inferred", "outcome", "reason", "flaps"])
 @given(value=anything.filter(lambda one: not isinstance(one, str | bool) and one is not None and one != []))
 def test_an_episode_with_a_wrong_value_is_refused(name: str, value: object) -> None:
     """Whatever else stands where a text, a time or a flag belongs."""
-    document = json.loads(written(a_book()))
-    document["episodes"][1][name] = value
-    with pytest.raises(InvalidRecord):
-        read_book(json.dumps(document).encode(), PERIOD)
+    with pytest.raises(Damaged):
+        list(read(changed(name, value)))
 
 
-def test_an_end_without_an_outcome_is_refused() -> None:
+@pytest.mark.parametrize("name", ["ended", "outcome"])
+def test_an_end_without_an_outcome_is_refused(name: str) -> None:
     """And an outcome without an end."""
-    for name in ("ended", "outcome"):
-        document = json.loads(written(a_book()))
-        document["episodes"][1][name] = None
-        with pytest.raises(InvalidRecord, match="outcome"):
-            read_book(json.dumps(document).encode(), PERIOD)
+    with pytest.raises(Damaged, match="line 3: outcome"):
+        list(read(changed(name, None)))
 
 
-@given(st.sets(st.text(max_size=8)), st.text(max_size=8))
-def test_known_instances_are_those_that_were_named(ids: set[str], other: str) -> None:
-    """After a detour over their text, too, which does not depend on this machine's byte order."""
-    known = KnownInstances(number_of(one) for one in ids)
-    for one in (known, KnownInstances.from_text(known.to_text())):
-        assert all(identity in one for identity in ids)
-        assert (other in one) is (other in ids)
-        assert len(one) == len(ids)
-
-
-def test_the_text_is_big_endian() -> None:
-    """Two numbers, 1 and 258."""
-    assert KnownInstances([258, 1]).to_text() == "AAAAAAAAAAEAAAAAAAABAg=="
+@given(st.dictionaries(st.text(min_size=1, max_size=8), st.just(()), max_size=6))
+def test_any_resource_id_can_be_known(known: dict[str, tuple[()]]) -> None:
+    """Sorted as texts are; half a surrogate pair, too."""
+    histories: History = {identity: [] for identity in sorted(known)}
+    assert dict(read(written(histories))) == histories

@@ -1,4 +1,6 @@
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
@@ -6,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall.evidence.episode_book import EpisodeBook
+from rolecall.evidence.day_verdicts import DayVerdicts
+from rolecall.evidence.episode_day import ScopeDay
 from rolecall.evidence.episodes import Episode, EpisodeKey, Kind, Outcome
 from rolecall.evidence.manifest import Period
 from rolecall.evidence.remediation_times import spell_of
@@ -37,26 +40,33 @@ histories = st.lists(
 """Records of up to four instances on the first three days of March, often around the first midnight."""
 
 
+History = dict[str, Sequence[Episode]]
+"""Every known instance with its episodes, sorted."""
+
+
 def after(
     records: Sequence[EvaluationRecord],
     *,
     day: int = 3,
-    book: EpisodeBook | None = None,
+    before: History | None = None,
     rows: Sequence[EvidenceRow] | None = None,
-) -> EpisodeBook:
-    """The book at the end of a day of March, continued from `book`; `rows`: the inventory, None if there is none."""
-    carried = EpisodeBook(Period.of_day(at(day).date()), *((book.episodes(), book.known()) if book else ()))
-    carried.take_records(records)
-    if rows is not None:
-        for row in rows:
-            carried.take_row(row)
-        carried.close_scope(ACCOUNT, REGION)
-    return carried
+) -> History:
+    """What is known at the end of a day of March, from `before`; `rows`: the inventory, None if there is none."""
+    period = Period.of_day(at(day).date())
+    scope = ScopeDay(ACCOUNT, REGION, RULE, period, covered=rows is not None)
+    with closing(DayVerdicts(RULE, period)) as verdicts:
+        verdicts.add(records)
+        return dict(scope.histories((before or {}).items(), verdicts.of(ACCOUNT, REGION), rows or ()))
+
+
+def of(history: History) -> list[Episode]:
+    """All episodes."""
+    return [one for episodes in history.values() for one in episodes]
 
 
 def told(records: Sequence[EvaluationRecord], *, day: int = 3) -> list[Episode]:
     """The episodes that these records tell of, all on one day."""
-    return list(after(records, day=day).episodes())
+    return of(after(records, day=day))
 
 
 def episode(kind: Kind, opened: datetime, ended: datetime | None = None, outcome: Outcome | None = None) -> Episode:
@@ -147,22 +157,21 @@ def test_the_order_of_delivery_and_duplicates_do_not_matter(records: list[Evalua
 @given(histories, st.randoms())
 def test_three_days_are_as_good_as_one(records: list[EvaluationRecord], random: Random) -> None:
     """Carried from day to day, with records of earlier days delivered again, the book comes to the same."""
-    book: EpisodeBook | None = None
+    book: History = {}
     earlier: list[EvaluationRecord] = []
     for day in (1, 2, 3):
         today = [one for one in records if one.ordering_timestamp.day == day]
         again = [random.choice(earlier) for _ in range(3) if earlier]
-        book = after([*again, *today], day=day, book=book)
+        book = after([*again, *today], day=day, before=book)
         earlier += today
-    assert book
-    assert list(book.episodes()) == told(records)
+    assert of(book) == told(records)
 
 
 def test_a_closing_verdict_that_comes_late_divides_the_episode() -> None:
     """NON_COMPLIANT at 1 and 5, known; a day later comes that it was COMPLIANT at 3."""
     book = after([record(NO, at(1, 1)), record(NO, at(1, 5))], day=1)
-    late = after([record(YES, at(1, 3))], day=2, book=book)
-    assert shown(list(late.episodes())) == [
+    late = after([record(YES, at(1, 3))], day=2, before=book)
+    assert shown(of(late)) == [
         (instance_id(1), Kind.LAUNCHED_WITHOUT_ROLE, at(1, 1), at(1, 3), Outcome.REMEDIATED),
         (instance_id(1), Kind.DRIFT, at(1, 5), None, None),
     ]
@@ -177,8 +186,8 @@ def test_a_moment_without_non_compliant_interrupts_nothing() -> None:
         (instance_id(1), Kind.LAUNCHED_WITHOUT_ROLE, at(1, 0), at(1, 1, 10), Outcome.REMEDIATED),
         (instance_id(1), Kind.DRIFT, at(1, 1, 20), at(1, 4), Outcome.REMEDIATED),
     ]
-    again = after([records[1]], day=2, book=after(records, day=1))
-    assert shown(list(again.episodes())) == shown(told(records))
+    again = after([records[1]], day=2, before=after(records, day=1))
+    assert shown(of(again)) == shown(told(records))
 
 
 def test_whatever_was_said_within_such_a_moment_says_nothing_later() -> None:
@@ -186,8 +195,8 @@ def test_whatever_was_said_within_such_a_moment_says_nothing_later() -> None:
     records = [
         record(reason, at(1, 0, minute)) for reason, minute in ((NO, 0), (EXEMPT, 12), (EXEMPT, 19), (NO, 20), (NO, 50))
     ]
-    again = after([records[2]], day=2, book=after(records, day=1))
-    assert shown(list(again.episodes())) == [(instance_id(1), Kind.LAUNCHED_WITHOUT_ROLE, at(1), None, None)]
+    again = after([records[2]], day=2, before=after(records, day=1))
+    assert shown(of(again)) == [(instance_id(1), Kind.LAUNCHED_WITHOUT_ROLE, at(1), None, None)]
 
 
 def test_a_retry_that_was_evaluated_later_is_the_same_record() -> None:
@@ -232,15 +241,43 @@ def test_a_refresh_is_no_verdict() -> None:
     assert told([record(NO, at(1, 1), kind=REFRESH)]) == []
 
 
-def test_two_rules_two_episodes_and_one_rule_in_two_packs_one() -> None:
-    """A pack's suffix differs from deployment to deployment; the rule is the same."""
+def test_one_rule_in_two_packs_is_one_and_another_rule_is_none() -> None:
+    """A pack's suffix differs from deployment to deployment; what another rule says is nothing to this one."""
     records = [
         record(NO, at(1, 1)),
         record(YES, at(1, 2), rule_name=f"{RULE}-conformance-pack-other"),
         record(NO, at(1, 3), rule_name="another"),
+        record(NO, at(1, 3), 2, rule_name="another"),
     ]
-    found = told(records)
-    assert [(one.key.rule, one.ended) for one in found] == [("another", None), (RULE, at(1, 2))]
+    assert [(one.key.rule, one.ended) for one in told(records)] == [(RULE, at(1, 2))]
+    assert list(after(records)) == [instance_id(1)]
+
+
+def test_a_rule_that_got_another_name_ends_its_episodes() -> None:
+    """The instance is still without a role, and that is another rule's episode; it was known, so it is drift."""
+    old = episode(Kind.LAUNCHED_WITHOUT_ROLE, at(1, 1))
+    old = replace(old, key=old.key._replace(rule="its-name-before"))
+    found = of(after([], day=2, before={instance_id(1): [old]}, rows=[evidence_row(NO, capture_time=at(2, 3))]))
+    assert [(one.key.rule, one.kind, one.ended, one.outcome, one.inferred) for one in found] == [
+        ("its-name-before", Kind.LAUNCHED_WITHOUT_ROLE, at(3), Outcome.GONE, True),
+        (RULE, Kind.DRIFT, None, None, True),
+    ]
+
+
+def test_a_record_of_the_next_day_waits_for_it() -> None:
+    """The last file of a day may hold the first records of the next; there they are read once more."""
+    records = [record(NO, at(1, 23, 59)), record(YES, at(2, 0, 1))]
+    assert shown(told(records, day=1)) == [(instance_id(1), Kind.LAUNCHED_WITHOUT_ROLE, at(1, 23, 59), None, None)]
+    assert of(after(records, day=2, before=after(records, day=1))) == told(records)
+
+
+def test_interruptions_are_forgotten_with_the_window() -> None:
+    """What is open may be interrupted for years, every few minutes."""
+    records = [record(NO, at(1, 1)), record(YES, at(1, 2)), record(NO, at(1, 2, 5))]
+    book = after(records, day=1)
+    for day, remaining in ((89, 1), (90, 1), (91, 0)):
+        (one,) = of(after([], day=day, before=book))
+        assert (len(one.flaps), one.is_open) == (remaining, True)
 
 
 def test_what_closed_before_the_window_is_forgotten_and_what_is_open_never() -> None:
@@ -248,8 +285,8 @@ def test_what_closed_before_the_window_is_forgotten_and_what_is_open_never() -> 
     records = [record(NO, at(1, 1), 1), record(YES, at(1, 2), 1), record(NO, at(1, 1), 2)]
     book = after(records, day=1)
     for day, remaining in ((89, [1, 2]), (90, [1, 2]), (91, [2])):
-        later = after([], day=day, book=book)
-        assert [one.key.resource_id for one in later.episodes()] == [instance_id(number) for number in remaining]
+        later = after([], day=day, before=book)
+        assert [one.key.resource_id for one in of(later)] == [instance_id(number) for number in remaining]
 
 
 def test_the_inventory_closes_what_no_record_closed() -> None:
@@ -261,7 +298,7 @@ def test_the_inventory_closes_what_no_record_closed() -> None:
         evidence_row(GONE, 3, capture_time=at(2, 5)),
         evidence_row(NO, 5, capture_time=at(1, 1)),
     ]
-    found = list(after([], day=2, book=book, rows=rows).episodes())
+    found = of(after([], day=2, before=book, rows=rows))
     assert [(one.ended, one.outcome, one.inferred) for one in found] == [
         (at(2, 3), Outcome.REMEDIATED, True),
         (at(2, 4), Outcome.EXEMPTED, True),
@@ -273,23 +310,23 @@ def test_the_inventory_closes_what_no_record_closed() -> None:
 
 def test_a_young_episode_is_not_closed_by_an_inventory_that_lags() -> None:
     """Told of at 23:00, missing from the inventory of the same night: it is still there."""
-    (found,) = after([record(NO, at(1, 23))], day=1, rows=[]).episodes()
+    (found,) = of(after([record(NO, at(1, 23))], day=1, rows=[]))
     assert found.is_open
 
 
 def test_what_comes_back_was_never_gone() -> None:
     """Missing from one inventory and in the next with the same old result: the episode goes on."""
     book = after([record(NO, at(1, 1))], day=1, rows=[])
-    assert [one.outcome for one in book.episodes()] == [Outcome.GONE]
-    again = after([], day=2, book=book, rows=[evidence_row(NO, 1, capture_time=at(1, 1))])
-    assert [(one.is_open, one.opened) for one in again.episodes()] == [(True, at(1, 1))]
+    assert [one.outcome for one in of(book)] == [Outcome.GONE]
+    again = after([], day=2, before=book, rows=[evidence_row(NO, 1, capture_time=at(1, 1))])
+    assert [(one.is_open, one.opened) for one in of(again)] == [(True, at(1, 1))]
 
 
 def test_the_inventory_opens_what_no_record_told_of() -> None:
     """The kind depends on whether there was a verdict before: on an earlier day, or by a record of today."""
     book = after([record(YES, at(1, 1), 1)], day=1, rows=[evidence_row(YES, 1), evidence_row(YES, 3)])
     rows = [evidence_row(NO, number, capture_time=at(2, 3)) for number in (1, 2, 3, 4)]
-    found = list(after([record(YES, at(2, 1), 4)], day=2, book=book, rows=rows).episodes())
+    found = of(after([record(YES, at(2, 1), 4)], day=2, before=book, rows=rows))
     assert [(one.kind, one.began, one.known_since) for one in found] == [
         (Kind.DRIFT, at(2, 3), at(3)),
         (Kind.LAUNCHED_WITHOUT_ROLE, LAUNCHED, at(3)),
@@ -302,13 +339,13 @@ def test_the_inventory_opens_what_no_record_told_of() -> None:
 def test_the_inventory_says_nothing_of_the_next_day() -> None:
     """It is read after midnight: a result of 00:30 belongs to the day that has just begun."""
     book = after([record(NO, at(1, 1))], day=1, rows=[evidence_row(YES, 1, capture_time=at(2, 0, 30))])
-    assert [one.is_open for one in book.episodes()] == [True]
+    assert [one.is_open for one in of(book)] == [True]
 
 
 def test_an_older_row_does_not_close_a_newer_episode() -> None:
     """The inventory lags: it still shows the compliant item that came before."""
     book = after([record(NO, at(1, 12))], day=1, rows=[evidence_row(YES, 1, capture_time=at(1, 2))])
-    assert [one.is_open for one in book.episodes()] == [True]
+    assert [one.is_open for one in of(book)] == [True]
 
 
 def test_an_account_whose_rows_are_missing_keeps_its_episodes_and_what_it_knows() -> None:
@@ -316,8 +353,8 @@ def test_an_account_whose_rows_are_missing_keeps_its_episodes_and_what_it_knows(
     book = after(
         [record(NO, at(1, 1), 1), record(YES, at(1, 1), 2)], day=1, rows=[evidence_row(NO), evidence_row(YES, 2)]
     )
-    uncovered = after([], day=2, book=book)
-    found = after([record(NO, at(3, 1), 2)], day=3, book=uncovered).episodes()
+    uncovered = after([], day=2, before=book)
+    found = of(after([record(NO, at(3, 1), 2)], day=3, before=uncovered))
     assert [(one.key.resource_id, one.kind, one.is_open) for one in found] == [
         (instance_id(1), Kind.LAUNCHED_WITHOUT_ROLE, True),
         (instance_id(2), Kind.DRIFT, True),

@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+from contextlib import closing
 from pathlib import Path
 
 from rolecall.evidence.evaluations import CSV_HEADER, csv_cells, writing_evaluations
@@ -22,9 +23,11 @@ def test_both_files_tell_of_every_instance(tmp_path: Path) -> None:
         evidence_row(Reason.NO_PROFILE, 3, instance=None, capture_time=None, recorded=None, reperformed=None,
                      verdict=EvidenceVerdict.UNEVALUATED, problem="configuration is None"),
     ]  # fmt: skip
-    with writing_evaluations(PackageFiles(FolderStore(tmp_path), DAY), ACCOUNT, REGION) as write:
-        for row in rows:
-            write(row, json_line(to_json(row)))
+    with closing(PackageFiles()) as files:
+        with writing_evaluations(files, ACCOUNT, REGION) as write:
+            for row in rows:
+                write(row, json_line(to_json(row)))
+        files.stored_in(FolderStore(tmp_path), DAY)
     base = tmp_path / "2026-03-02/evaluations" / f"{ACCOUNT}_{REGION}"
     lines = gzip.decompress(Path(f"{base}.jsonl.gz").read_bytes()).splitlines()
     assert [from_json(json.loads(line)) for line in lines] == rows

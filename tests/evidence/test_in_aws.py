@@ -26,7 +26,7 @@ from rolecall.evidence.keys import PublicKey
 from rolecall.evidence.packages import package_before
 from rolecall.evidence.sealing import seal
 from rolecall.evidence.verifying import verify
-from tests.evidence.chains import A_DAY, FIRST_DAY, RULE
+from tests.evidence.chains import A_DAY, FIRST_DAY, RULE, measured
 from tests.infra.ministack import Ministack
 
 BUCKET = "example-packages"
@@ -76,7 +76,7 @@ def test_a_chain_in_a_bucket_signed_by_kms_verifies_offline(s3: Any, key: Signin
             store.put_once(f"{content.day}/{path}", io.BytesIO(stored), sha256=sha256(stored))
         sealed.append(
             [
-                seal(store, content.day, list(content.files()), rule=RULE, signer=key,
+                seal(store, content.day, measured(content.files()), rule=RULE, signer=key,
                      previous=package_before(store, content.day))
                 for _ in range(2)
             ]
@@ -92,7 +92,7 @@ def test_a_changed_object_in_a_bucket_is_tampering(s3: Any, key: SigningKey) -> 
     store = ObjectStore(s3, BUCKET, "changed")
     for path, stored in A_DAY.files().items():
         store.put_once(f"{FIRST_DAY}/{path}", stored, sha256=sha256(stored))
-    seal(store, FIRST_DAY, list(A_DAY.files()), rule=RULE, previous=None, signer=key)
+    seal(store, FIRST_DAY, measured(A_DAY.files()), rule=RULE, previous=None, signer=key)
     s3.put_object(Bucket=BUCKET, Key=f"changed/{FIRST_DAY}/kpis.json", Body=b"{}")
     s3.put_object(Bucket=BUCKET, Key=f"changed/{FIRST_DAY}/added.json", Body=b"{}")
     s3.delete_object(Bucket=BUCKET, Key=f"changed/{FIRST_DAY}/report.html")

@@ -1,8 +1,9 @@
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +16,7 @@ from rolecall.errors import InvalidRecord
 from rolecall.evidence.episodes import Episode, EpisodeKey, Kind, Outcome
 from rolecall.evidence.kpis import DEFINITIONS, DayFigures, kpi_document, read_trend, share_with_role
 from rolecall.evidence.manifest import Totals
-from rolecall.evidence.remediation_times import remediation_times
+from rolecall.evidence.remediation_times import RemediationTimes
 from rolecall.model import Reason
 from tests.evidence.made import ACCOUNT, DAY, PERIOD, REGION, RULE, evidence_row, exemption, instance_id
 from tests.evidence.sample_days import header
@@ -39,6 +40,14 @@ def episode(began: int, ended: int | None = None, outcome: Outcome | None = None
         outcome=outcome,
     )
     return replace(made, **changes)
+
+
+def remediation_times(given_episodes: Sequence[Episode], end: datetime) -> Mapping[str, Any]:
+    """The figures of these episodes, as if all were of one kind."""
+    with closing(RemediationTimes(end)) as times:
+        for one in given_episodes:
+            times.take(one)
+        return times.figures()
 
 
 @st.composite
@@ -139,7 +148,7 @@ def test_shares_add_up(totals: Totals) -> None:
 
 def test_exemptions_are_grouped_by_age_and_by_what_is_left() -> None:
     """At the bounds of each group; an exempt instance whose tags are gone is one of unknown age."""
-    figures = DayFigures(DAY)
+    figures = DayFigures(PERIOD)
     for number, (granted_days, left_days) in enumerate([(0, 0), (30, 30), (31, 31), (366, -1), (None, None)]):
         declared = exemption(
             granted=None if granted_days is None else DAY - timedelta(days=granted_days),
@@ -166,7 +175,7 @@ def test_exemptions_are_grouped_by_age_and_by_what_is_left() -> None:
 
 def test_keys_are_counted_once_for_each_account_and_the_uncounted_are_named() -> None:
     """One shard of an account has the counts; an account without any is not taken for one without keys."""
-    figures = DayFigures(DAY)
+    figures = DayFigures(PERIOD)
     figures.take_header(header("111122223333", "eu-central-1", DAY))
     figures.take_header(header("111122223333", "eu-west-1", DAY))
     figures.take_header(header("444455556666", "eu-central-1", DAY, keys=None, keys_problem="access denied"))
@@ -187,7 +196,10 @@ def test_keys_are_counted_once_for_each_account_and_the_uncounted_are_named() ->
 
 def document(trend: Sequence[Any] = (), given_episodes: Sequence[Episode] = ()) -> dict[str, Any]:
     """`kpis.json` of a day with ten instances."""
-    return kpi_document(PERIOD, Totals(10, 6, 1, 2, 1, 0), DayFigures(DAY), given_episodes, trend)
+    with closing(DayFigures(PERIOD)) as figures:
+        for one in given_episodes:
+            figures.take_episode(one)
+        return kpi_document(PERIOD, Totals(10, 6, 1, 2, 1, 0), figures, trend)
 
 
 def test_a_day_hands_its_figures_to_the_next() -> None:

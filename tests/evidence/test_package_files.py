@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolecall.errors import AlreadyWritten
+from rolecall.evidence.measuring import measure
 from rolecall.evidence.package_files import CsvRows, JsonSpool, PackageFiles, guarded, json_texts
 from rolecall.evidence.stores import FolderStore
 from tests.evidence.made import DAY
@@ -77,33 +79,40 @@ def test_an_iterator_in_a_document_is_an_array() -> None:
 
 
 def test_a_compressed_file_depends_on_its_content_alone(tmp_path: Path) -> None:
-    """No name and no time in it; written a second time, it is the same file, and other content is refused."""
+    """No name and no time in it; stored a second time, it is the same file, and other content is refused."""
     store = FolderStore(tmp_path)
     for _ in range(2):
-        files = PackageFiles(store, DAY)
-        with files.writing("a/b.jsonl.gz") as stream:
-            stream.write(b'{"x":1}\n' * 5)
-        assert files.paths == ["a/b.jsonl.gz"]
+        with closing(PackageFiles()) as files:
+            with files.writing("a/b.jsonl.gz") as stream:
+                stream.write(b'{"x":1}\n' * 5)
+            (listed,) = files.stored_in(store, DAY)
     stored = (tmp_path / "2026-03-02/a/b.jsonl.gz").read_bytes()
+    assert listed == measure(io.BytesIO(stored), "a/b.jsonl.gz")
     assert gzip.decompress(stored) == b'{"x":1}\n' * 5
     assert stored[3:8] == bytes(5)  # flags: no name; and no time
-    with pytest.raises(AlreadyWritten):
-        PackageFiles(store, DAY).write_json("a/b.jsonl.gz", {"other": True})
+    with closing(PackageFiles()) as files:
+        files.write_json("a/b.jsonl.gz", {"other": True})
+        with pytest.raises(AlreadyWritten):
+            files.stored_in(store, DAY)
     assert (tmp_path / "2026-03-02/a/b.jsonl.gz").read_bytes() == stored
 
 
-def test_a_file_whose_making_fails_is_not_stored(tmp_path: Path) -> None:
-    """Nobody finds half of it."""
-    files = PackageFiles(FolderStore(tmp_path), DAY)
-    with pytest.raises(TypeError):
-        files.write_json("half.json", {"fine": 1, "not": object()})
-    assert (files.paths, list(tmp_path.iterdir())) == ([], [])
+def test_nothing_is_stored_before_everything_is_made(tmp_path: Path) -> None:
+    """Nobody finds half a package, nor half a file; what was made beside is gone."""
+    store = FolderStore(tmp_path / "packages")
+    with closing(PackageFiles()) as files:
+        files.write_json("whole.json", {"fine": 1})
+        with pytest.raises(TypeError):
+            files.write_json("half.json", {"fine": 1, "not": object()})
+        assert list(store.keys()) == []
+        assert [file.path for file in files.stored_in(store, DAY)] == ["whole.json"]
 
 
-def test_a_file_that_is_longer_than_memory_should_hold_is_kept_on_disk(tmp_path: Path) -> None:
-    """And arrives whole."""
-    files = PackageFiles(FolderStore(tmp_path), DAY)
-    with files.writing("long.csv") as stream:
-        for _ in range(6):
-            stream.write(b"x" * 1024 * 1024)
-    assert (tmp_path / "2026-03-02/long.csv").stat().st_size == 6 * 1024 * 1024
+def test_files_may_be_made_side_by_side(tmp_path: Path) -> None:
+    """Each has its own content, and they are listed by path."""
+    store = FolderStore(tmp_path)
+    with closing(PackageFiles()) as files:
+        with files.writing("b.csv") as second, files.writing("a.csv") as first:
+            second.write(b"x\r\n1\r\n2\r\n")
+            first.write(b"x\r\n1\r\n")
+        assert [(file.path, file.records) for file in files.stored_in(store, DAY)] == [("a.csv", 1), ("b.csv", 2)]

@@ -12,7 +12,7 @@ import pytest
 from rolecall.errors import InvalidRecord, InvalidShard, Missing, NotSealed
 from rolecall.evidence.collecting import Collector
 from rolecall.evidence.findings import Outcome
-from rolecall.evidence.keys import LocalKey
+from rolecall.evidence.keys import LocalKey, PublicKey
 from rolecall.evidence.packages import SealedPackage
 from rolecall.evidence.packaging import sealed
 from rolecall.evidence.plan import Deployed, Plan, items_key, plan_account, plan_key, read_item
@@ -60,6 +60,8 @@ class Days:
     def __init__(self, folder: Path, fuse: Fuse) -> None:
         self.fuse = fuse
         self.folder = folder
+        self.key: LocalKey = KEY
+        self.older_keys: tuple[PublicKey, ...] = ()
         for name in ("working", "packages"):
             (folder / name).mkdir(exist_ok=True)
         self.working: Store = KillingStore(FolderStore(folder / "working"), fuse)
@@ -84,7 +86,7 @@ class Days:
             items = json.loads(listed.read())
         for item in items:
             collector.collect(read_item(item))
-        return sealed(self.working, self.packages, day, KEY)
+        return sealed(self.working, self.packages, day, self.key, self.older_keys)
 
     def content(self) -> dict[str, bytes]:
         """Every file."""
@@ -127,7 +129,7 @@ def test_every_step_may_be_killed_anywhere(tmp_path_factory: pytest.TempPathFact
     reference = Days(shutil.copytree(before, tmp_path_factory.mktemp("reference"), dirs_exist_ok=True), Fuse())
     reference.run(day)
     content = reference.content()
-    assert reference.fuse.steps > 50
+    assert reference.fuse.steps > 40
     for at in range(reference.fuse.steps):
         folder = shutil.copytree(before, tmp_path_factory.mktemp("killed"), dirs_exist_ok=True)
         for fuse in (Fuse(at), *([Fuse(at // 2)] if at % 7 == 0 else [])):
@@ -191,14 +193,41 @@ def test_another_key_does_not_go_on_with_the_chain(tmp_path: Path) -> None:
         sealed(days.working, days.packages, SECOND, other)
 
 
-def test_what_is_carried_over_must_be_what_was_signed(tmp_path: Path) -> None:
-    """Episodes that somebody changed after the seal do not get into the next package."""
+@pytest.mark.parametrize("path", [f"episodes/{ACCOUNT}_{REGION}.jsonl.gz", "kpis.json"])
+def test_what_is_carried_over_must_be_what_was_signed(tmp_path: Path, path: str) -> None:
+    """What somebody changed after the seal does not get into the next package."""
     days = Days(tmp_path, Fuse())
     days.run(FIRST)
-    episodes = tmp_path / "packages" / str(FIRST) / "episodes.json"
-    episodes.write_bytes(episodes.read_bytes() + b" ")
-    with pytest.raises(NotSealed, match=r"episodes\.json of the package of 2026-03-01 is not what was signed"):
+    changed = tmp_path / "packages" / str(FIRST) / path
+    changed.write_bytes(changed.read_bytes() + b" ")
+    with pytest.raises(NotSealed, match=rf"{path} of the package of 2026-03-01 is not what was signed"):
         days.run(SECOND)
+    assert not (tmp_path / "packages" / str(SECOND)).exists()
+
+
+def test_a_package_that_was_begun_with_other_content_says_who_can_finish_it(tmp_path: Path) -> None:
+    """Killed between two files, then deployed in another version, whose files differ."""
+    days = whole(tmp_path)
+    begun = tmp_path / "packages" / str(SECOND)
+    for name in ("manifest.json", "manifest.sig"):
+        (begun / name).unlink()
+    (begun / "report.html").write_text("<!doctype html><title>another version's</title>\n")
+    says = r"finish it with the version that began it \(it was planned by version 0\.1\.0, this is .*report\.html"
+    with pytest.raises(NotSealed, match=says):
+        days.run(SECOND)
+
+
+def test_a_key_that_was_replaced_vouches_for_what_it_sealed(tmp_path: Path) -> None:
+    """The next day is sealed by the new one, and the days before are still there."""
+    days = Days(tmp_path, Fuse())
+    first = days.run(FIRST)
+    new = LocalKey.generate()
+    days.key, days.older_keys = new, (KEY.public,)
+    second = days.run(SECOND)
+    assert second.signature.key_fingerprint == new.fingerprint
+    assert days.run(FIRST) == first
+    report = verify(FolderStore(tmp_path / "packages"), [KEY.public, new.public], until=SECOND)
+    assert report.outcome is Outcome.OK, list(report.all_findings())
 
 
 def test_a_ledger_that_grows_changes_nothing(tmp_path: Path) -> None:

@@ -34,16 +34,20 @@ def page_of(
     episodes: Sequence[Episode] = (),
 ) -> str:
     """The report of a day of one account and region with these rows."""
-    coverage, shown, figures = Coverage(), ReportRows(DAY), DayFigures(DAY)
+    coverage, shown, figures = Coverage(), ReportRows(DAY), DayFigures(PERIOD)
     for row in rows:
         for take in (coverage.take_row, shown.take_row, figures.take_row):
             take(row)
     head = header(ACCOUNT, REGION, DAY, why_not=why_not)
     coverage.close_scope(head, 0)
     figures.take_header(head)
-    kpis = kpi_document(PERIOD, coverage.totals, figures, episodes, ())
-    page = report_html(plan_of(DAY, [(ACCOUNT, REGION)], gaps), coverage, shown, episodes, kpis)
+    for episode in episodes:
+        shown.take_episode(episode)
+        figures.take_episode(episode)
+    kpis = kpi_document(PERIOD, coverage.totals, figures, ())
+    page = report_html(plan_of(DAY, [(ACCOUNT, REGION)], gaps), coverage, shown, kpis)
     coverage.close()
+    figures.close()
     return page
 
 
@@ -183,7 +187,10 @@ def test_open_episodes_are_shown_the_longest_first() -> None:
             record(Reason.PROFILE_ATTACHED, at(1, 2), 3),
         ]
     )
-    table = episode_table(episodes, PERIOD.end)
+    rows = ReportRows(DAY)
+    for episode in episodes:
+        rows.take_episode(episode)
+    table = episode_table(rows.open, PERIOD.end)
     assert [(row[2], row[-1]) for row in table.rows] == [("i-00000000000000002", 1), ("i-00000000000000001", 0)]
 
 

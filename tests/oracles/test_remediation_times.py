@@ -10,8 +10,8 @@ from lifelines.exceptions import StatError  # type: ignore[import-untyped] # as 
 from lifelines.utils import qth_survival_time  # type: ignore[import-untyped] # as above
 
 from rolecall.evidence.episodes import Episode, Outcome
-from rolecall.evidence.remediation_times import remediation_times, spell_of
-from tests.evidence.test_kpis import END, episodes
+from rolecall.evidence.remediation_times import spell_of
+from tests.evidence.test_kpis import END, episodes, remediation_times
 
 
 # lifelines warns of few at risk at first, as we do in words.

@@ -1,22 +1,26 @@
 """What is in a package: every file but manifest and signature, from what was collected for its day.
 
-A pure function of the plan, its shards, the ledger's records and two files of the package before: run again, it
-writes the same bytes. Rows are read once and one at a time; what grows with the population is kept on disk.
+A pure function of the plan, its shards, the ledger's records and what goes on from the package before: run again, it
+makes the same bytes. Rows are read once and one at a time; what grows with the population is kept on disk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import Any
 
 from rolecall.errors import InvalidShard
+from rolecall.evidence.carried import Carried
 from rolecall.evidence.coverage import COVERAGE, Coverage
-from rolecall.evidence.episode_book import EpisodeBook
-from rolecall.evidence.episode_file import EPISODES, book_document, read_book
+from rolecall.evidence.day_verdicts import DayVerdicts
+from rolecall.evidence.episode_day import ScopeDay
+from rolecall.evidence.episode_file import EPISODES, episodes_path, read_episodes, scope_of, write_episodes
+from rolecall.evidence.episodes import Episode
 from rolecall.evidence.evaluations import writing_evaluations
 from rolecall.evidence.exemptions import EXEMPTIONS, ExemptionRows
 from rolecall.evidence.kpis import KPIS, DayFigures, kpi_document, read_trend
 from rolecall.evidence.ledger import LedgerRecords
-from rolecall.evidence.manifest import Period, RuleFacts, Totals
+from rolecall.evidence.manifest import PackagedFile, Period, RuleFacts, Totals
 from rolecall.evidence.oscal import OSCAL, AssessmentResults
 from rolecall.evidence.package_files import PackageFiles
 from rolecall.evidence.plan import Plan, ShardItem
@@ -25,97 +29,125 @@ from rolecall.evidence.rows import EvidenceRow
 from rolecall.evidence.shards import ShardReader, shard_key
 from rolecall.evidence.stores import Store
 
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What is carried over from the package before. Both None: this is the first one."""
-
-    episodes: bytes | None = None
-    kpis: bytes | None = None
+TakeRow = Callable[[EvidenceRow], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
     """What was written: all that sealing asks for."""
 
-    paths: tuple[str, ...]
-    """Relative to the package's folder, sorted."""
+    files: tuple[PackagedFile, ...]
+    """Sorted by path."""
     rule: RuleFacts
     totals: Totals
 
 
-def write_contents(packages: Store, shards: Store, ledger: Store, plan: Plan, before: Before) -> Contents:
-    """Write the package of the plan's day into `<day>/` of `packages`.
+def write_contents(
+    packages: Store, shards: Store, ledger: LedgerRecords, plan: Plan, before: Carried | None
+) -> Contents:
+    """Write the package of the plan's day into `<day>/` of `packages`, once all of it is made.
 
-    `shards` holds `shards/<day>/…`, `ledger` holds `ledger/dt=<day>/…`. Raises Missing for a planned shard that is not
-    there, InvalidShard for one that cannot be read, InvalidRecord for a file of the package before that cannot, and
-    what the stores raise: AlreadyWritten, when other content of the same day is there.
+    `shards` holds `shards/<day>/…`; `before` is None for the first package ever. Raises Missing for a planned shard
+    that is not there, InvalidShard for one that cannot be read, Damaged and InvalidRecord for a file of the package
+    before that cannot, NotSealed for one that is not what was signed, and what the stores raise: AlreadyWritten, when
+    other content of the same day is there.
     """
     with ExitStack() as stack:
-        files = PackageFiles(packages, plan.day)
-        day = _Day(stack, files, plan, LedgerRecords(ledger, plan.day), before)
+        files = stack.enter_context(closing(PackageFiles()))
+        day = _Day(stack, files, plan, ledger, before)
         with files.writing(EXEMPTIONS) as stream:
             exemptions = ExemptionRows(stream, plan.day)
             for item in plan.shards:
                 day.take_shard(shards, item, exemptions.take_row)
+        day.carry_on()
         day.write_documents()
+        stored = files.stored_in(packages, plan.day)
     rule = RuleFacts(plan.rule_name, plan.parameters, plan.rolecall_version)
-    return Contents(tuple(sorted(files.paths)), rule, day.coverage.totals)
+    return Contents(stored, rule, day.coverage.totals)
 
 
 class _Day:
-    """A day while it is put together: all that looks at its rows."""
+    """A day while it is put together: all that looks at its rows and episodes."""
 
     def __init__(
-        self, stack: ExitStack, files: PackageFiles, plan: Plan, records: LedgerRecords, before: Before
+        self, stack: ExitStack, files: PackageFiles, plan: Plan, ledger: LedgerRecords, before: Carried | None
     ) -> None:
         self._files = files
         self._plan = plan
-        self._records = records
+        self._ledger = ledger
         self._before = before
         self._period = Period.of_day(plan.day)
         self.coverage = stack.enter_context(closing(Coverage()))
         self._oscal = stack.enter_context(closing(AssessmentResults(self._period)))
-        self._figures = DayFigures(plan.day)
+        self._figures = stack.enter_context(closing(DayFigures(self._period)))
         self._report = ReportRows(plan.day)
-        self._book = EpisodeBook(self._period) if before.episodes is None else read_book(before.episodes, self._period)
-        self._book.take_records(records)
+        self._verdicts = stack.enter_context(closing(DayVerdicts(plan.rule_name, self._period)))
+        self._verdicts.add(ledger)
+        self._carried = set(before.paths(EPISODES)) if before else set()
 
-    def take_shard(self, store: Store, item: ShardItem, take_exemption: Callable[[EvidenceRow], None]) -> None:
+    def take_shard(self, store: Store, item: ShardItem, take_exemption: TakeRow) -> None:
         """One account and region, from its header to its footer."""
         key = shard_key(item.day, item.account, item.region)
-        takers = (
-            take_exemption,
-            self.coverage.take_row,
-            self._oscal.take_row,
-            self._figures.take_row,
-            self._book.take_row,
-            self._report.take_row,
-        )
         with store.open(key) as stream:
             shard = ShardReader(stream, key)
             header = shard.header
             if (header.day, header.account, header.region) != (item.day, item.account, item.region):
                 raise InvalidShard(key, f"it is of {header.account} in {header.region} on {header.day}")
-            with writing_evaluations(self._files, item.account, item.region) as write:
-                for row, line in shard.rows_and_lines():
-                    write(row, line)
-                    for take in takers:
-                        take(row)
+            rows = self._rows(shard, take_exemption)
+            self._write_episodes(item.account, item.region, rows, covered=header.covered)
         self._figures.take_header(header)
         self.coverage.close_scope(header, shard.footer.unlisted if shard.footer else 0)
         self._oscal.close_scope(self.coverage.scopes[-1])
-        if header.covered:
-            self._book.close_scope(item.account, item.region)
+
+    def _rows(self, shard: ShardReader, take_exemption: TakeRow) -> Iterator[EvidenceRow]:
+        """Every row, once all others have looked at it."""
+        takers = (
+            take_exemption,
+            self.coverage.take_row,
+            self._oscal.take_row,
+            self._figures.take_row,
+            self._report.take_row,
+        )
+        with writing_evaluations(self._files, shard.header.account, shard.header.region) as write:
+            for row, line in shard.rows_and_lines():
+                write(row, line)
+                for take in takers:
+                    take(row)
+                yield row
+
+    def carry_on(self) -> None:
+        """What is known of accounts and regions that the plan does not have (any more): nobody looked there."""
+        planned = {(item.account, item.region) for item in self._plan.shards}
+        others = {scope_of(path) for path in self._carried}.union(self._verdicts.scopes()) - planned
+        for account, region in sorted(others):
+            self._write_episodes(account, region, (), covered=False)
+
+    def _write_episodes(self, account: str, region: str, rows: Iterable[EvidenceRow], *, covered: bool) -> None:
+        scope = ScopeDay(account, region, self._plan.rule_name, self._period, covered)
+        path = episodes_path(account, region)
+        with ExitStack() as opened:
+            known: Iterable[tuple[str, Sequence[Episode]]] = ()
+            if self._before and path in self._carried:
+                known = read_episodes(opened.enter_context(self._before.opened(path)), path)
+            histories = scope.histories(known, self._verdicts.of(account, region), rows)
+            write_episodes(opened.enter_context(self._files.writing(path)), scope, histories, self._take_episode)
+
+    def _take_episode(self, episode: Episode) -> None:
+        self._figures.take_episode(episode)
+        self._report.take_episode(episode)
+
+    def _trend(self) -> Sequence[Mapping[str, Any]]:
+        if self._before is None:
+            return ()
+        with self._before.opened(KPIS) as stream:
+            return read_trend(stream.read())
 
     def write_documents(self) -> None:
         """Everything that is about all rows together."""
         gaps = self._plan.gaps
-        trend = read_trend(self._before.kpis) if self._before.kpis is not None else ()
-        kpis = kpi_document(self._period, self.coverage.totals, self._figures, self._book.episodes(), trend)
-        self._files.write_json(COVERAGE, self.coverage.document(self._period, gaps, self._records))
+        kpis = kpi_document(self._period, self.coverage.totals, self._figures, self._trend())
+        self._files.write_json(COVERAGE, self.coverage.document(self._period, gaps, self._ledger, self._verdicts))
         self._files.write_json(OSCAL, self._oscal.document(self.coverage, gaps))
-        self._files.write_json(EPISODES, book_document(self._book, self._period))
         self._files.write_json(KPIS, kpis)
         with self._files.writing(REPORT) as stream:
-            stream.write(report_html(self._plan, self.coverage, self._report, self._book.episodes(), kpis).encode())
+            stream.write(report_html(self._plan, self.coverage, self._report, kpis).encode())

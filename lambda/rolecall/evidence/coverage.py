@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rolecall.evidence.day_verdicts import DayVerdicts
 from rolecall.evidence.ledger import LedgerRecords
 from rolecall.evidence.manifest import Period, Totals
 from rolecall.evidence.package_files import JsonSpool
@@ -103,10 +104,12 @@ class Coverage:
             agreements.update(scope.agreements)
         return agreements
 
-    def document(self, period: Period, gaps: Iterable[Gap], ledger: LedgerRecords) -> Mapping[str, Any]:
+    def document(
+        self, period: Period, gaps: Iterable[Gap], ledger: LedgerRecords, verdicts: DayVerdicts
+    ) -> Mapping[str, Any]:
         """`coverage.json`, for `PackageFiles.write_json`.
 
-        `gaps`: accounts that nobody could look into at all. `ledger`: the day's records, when they have been read.
+        `gaps`: accounts that nobody could look into at all. `ledger` and `verdicts`: what was read, and what counted.
         """
         return {
             "schema": SCHEMA,
@@ -136,7 +139,10 @@ class Coverage:
             },
             "ledger": {
                 "records": ledger.read,
+                "ofNextDay": verdicts.later,
+                "ofOtherRules": verdicts.of_other_rules,
                 "unreadable": ledger.unreadable,
+                "damagedFiles": ledger.damaged_files,
                 "firstProblem": ledger.first_problem or None,
             },
             "notSeen": list(NOT_SEEN),

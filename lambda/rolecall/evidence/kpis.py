@@ -2,16 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from rolecall.errors import InvalidRecord
 from rolecall.evidence.episodes import Episode, Kind
 from rolecall.evidence.exemptions import age, days_left
 from rolecall.evidence.manifest import Period, Totals
-from rolecall.evidence.remediation_times import remediation_times
+from rolecall.evidence.remediation_times import RemediationTimes
 from rolecall.evidence.rows import EvidenceRow, EvidenceVerdict
 from rolecall.evidence.shard_header import ShardHeader
 from rolecall.model import ExemptionState
@@ -101,10 +100,11 @@ DEFINITIONS = (
 
 
 class DayFigures:
-    """Takes every row and every shard's header; holds numbers alone."""
+    """Takes every row, every shard's header and every episode; holds numbers alone. `close` ends it."""
 
-    def __init__(self, day: date) -> None:
-        self._day = day
+    def __init__(self, period: Period) -> None:
+        self._day = period.start.date()
+        self._times = {kind: RemediationTimes(period.end) for kind in Kind}
         self._by_age: Counter[str] = Counter()
         self._states: Counter[ExemptionState] = Counter()
         self._soon = 0
@@ -132,6 +132,19 @@ class DayFigures:
             self._headers_with_keys[header.account] = header
         elif header.keys_problem:
             self._without_keys[header.account] = header.keys_problem
+
+    def take_episode(self, episode: Episode) -> None:
+        """One that is open, or was closed within the window."""
+        self._times[episode.kind].take(episode)
+
+    def close(self) -> None:
+        """Give the disk's room back."""
+        for times in self._times.values():
+            times.close()
+
+    def times_to_remediate(self) -> Mapping[str, Mapping[str, Any]]:
+        """By kind: they are never mixed."""
+        return {kind.value: times.figures() for kind, times in self._times.items()}
 
     def access_keys(self) -> Mapping[str, Any]:
         """Sums over the accounts whose report was read."""
@@ -162,15 +175,12 @@ class DayFigures:
 
 
 def kpi_document(
-    period: Period, totals: Totals, figures: DayFigures, episodes: Iterable[Episode], trend: Sequence[Mapping[str, Any]]
+    period: Period, totals: Totals, figures: DayFigures, trend: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """`kpis.json`. `trend`: the rows of the days before (`read_trend`)."""
-    by_kind: dict[Kind, list[Episode]] = {kind: [] for kind in Kind}
-    for episode in episodes:
-        by_kind[episode.kind].append(episode)
     day = period.start.date().isoformat()
     share, keys, exemptions = share_with_role(totals), figures.access_keys(), figures.exemptions()
-    times = {kind.value: remediation_times(of_kind, period.end) for kind, of_kind in by_kind.items()}
+    times = figures.times_to_remediate()
     today = {
         "day": day,
         **totals.to_json(),

@@ -1,12 +1,13 @@
-"""A day of the ledger: the evaluation records that were delivered on it, as files of JSON lines."""
+"""The ledger's files of a day: the evaluation records that were delivered, as JSON lines."""
 
 import gzip
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import cast
 
 from rolecall.errors import InvalidRecord
 from rolecall.evidence.stores import Store
+from rolecall.received_fields import read_region
 from rolecall.received_record import EvaluationRecord, read_record
 
 
@@ -18,34 +19,64 @@ def ledger_prefix(day: date) -> str:
 LEDGER_SUFFIX = ".jsonl.gz"
 """Of every file of the ledger, as Firehose names them."""
 
+LINE_MAX_BYTES = 4 * 1024 * 1024
+"""Firehose takes records of 1,000 KiB at most; a longer line is no record."""
+
 
 class LedgerRecords:
-    """The records of a day, read anew from the store each time they are iterated; one at a time.
+    """The records of some files, read from the store when they are iterated; one at a time.
 
-    A line that is no record makes no verdict and stops nobody from sealing the day: it is counted, and the first one
-    is named, for `coverage.json` to say.
+    A line that is no record makes no verdict and stops nobody from sealing the day, nor does a file whose compression
+    is broken: they are counted, and the first one is named, for `coverage.json` to say.
     """
 
-    def __init__(self, store: Store, day: date) -> None:
+    def __init__(self, store: Store, keys: Sequence[str]) -> None:
         self._store = store
-        self._prefix = ledger_prefix(day)
+        self._keys = keys
         self.read = 0
         self.unreadable = 0
+        self.damaged_files = 0
         self.first_problem = ""
 
     def __iter__(self) -> Iterator[EvaluationRecord]:
-        """Raises what the store raises, and OSError or EOFError for a damaged file."""
-        self.read, self.unreadable, self.first_problem = 0, 0, ""
-        for key in self._store.keys(self._prefix):
-            with self._store.open(key) as stored, gzip.GzipFile(fileobj=stored, mode="rb") as lines:
-                for number, line in enumerate(cast("Iterator[bytes]", lines), 1):
-                    if not line.strip():
-                        continue
-                    try:
-                        record = read_record(line)
-                    except InvalidRecord as problem:
-                        self.unreadable += 1
-                        self.first_problem = self.first_problem or f"{key}, line {number}: {problem}"
-                        continue
-                    self.read += 1
-                    yield record
+        """Raises what the store raises."""
+        self.read, self.unreadable, self.damaged_files, self.first_problem = 0, 0, 0, ""
+        for key in self._keys:
+            for number, line in self._lines(key):
+                if not line.strip():
+                    continue
+                try:
+                    record = _record(line)
+                except InvalidRecord as problem:
+                    self.unreadable += 1
+                    self._note(f"{key}, line {number}: {problem}")
+                    continue
+                self.read += 1
+                yield record
+
+    def _lines(self, key: str) -> Iterator[tuple[int, bytes]]:
+        """The lines of a file with their numbers, as far as it can be decompressed."""
+        with self._store.open(key) as stored, gzip.GzipFile(fileobj=stored, mode="rb") as file:
+            lines = iter(lambda: file.readline(LINE_MAX_BYTES), b"")
+            number = 0
+            while True:
+                number += 1
+                try:
+                    line = next(lines, None)
+                except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                    self.damaged_files += 1
+                    self._note(f"{key}, line {number}: the file is cut off or damaged: {error}")
+                    return
+                if line is None:
+                    return
+                yield number, line
+
+    def _note(self, problem: str) -> None:
+        self.first_problem = self.first_problem or problem
+
+
+def _record(line: bytes) -> EvaluationRecord:
+    record = read_record(line)
+    # A file of the package is named after it.
+    read_region(record.raw)
+    return record

@@ -1,17 +1,20 @@
-"""Writing a package's files: each is made beside, then put into the store once, whole."""
+"""Writing a package's files: all are made beside, then each is put into the store once, whole."""
 
 import csv
 import gzip
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from tempfile import SpooledTemporaryFile
+from itertools import count
+from pathlib import Path
+from tempfile import SpooledTemporaryFile, TemporaryDirectory
 from typing import Any, BinaryIO, cast
 
-from rolecall.evidence.stores import Store, blocks
+from rolecall.evidence.manifest import PackagedFile
+from rolecall.evidence.measuring import measure
+from rolecall.evidence.stores import Store
 
 COMPRESSION_LEVEL = 6
 
@@ -26,33 +29,45 @@ FORMULA_GUARD = "'"
 
 
 class PackageFiles:
-    """The files of one day's package. Nothing is stored of a file whose making fails."""
+    """The files of one day's package, made in a passing folder: nothing is stored before all of them are there.
 
-    def __init__(self, store: Store, day: date) -> None:
-        self._store = store
-        self._day = day
-        self.paths: list[str] = []
-        """What was written, relative to the package's folder."""
+    Half a package that another version, or another state of the day, has begun could never be finished: what is stored
+    stays. `close` removes the folder.
+    """
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="rolecall-package-")
+        self._made: dict[str, tuple[PackagedFile, Path]] = {}
+        self._numbers = count()
+
+    def close(self) -> None:
+        """Give the disk's room back."""
+        self._folder.cleanup()
 
     @contextmanager
     def writing(self, path: str) -> Iterator[BinaryIO]:
         """A stream for the content of a file; if its name ends in `.gz`, what is stored is compressed.
 
-        The same content always gives the same bytes. Raises what the store raises.
+        The same content always gives the same bytes. A file whose making fails is none.
         """
-        with SpooledTemporaryFile(IN_MEMORY_BYTES) as stored:
+        beside = Path(self._folder.name, str(next(self._numbers)))
+        with beside.open("wb") as stored:
             if path.endswith(".gz"):
-                with gzip.GzipFile("", "wb", COMPRESSION_LEVEL, cast("BinaryIO", stored), mtime=0) as compressed:
+                with gzip.GzipFile("", "wb", COMPRESSION_LEVEL, stored, mtime=0) as compressed:
                     yield cast("BinaryIO", compressed)
             else:
-                yield cast("BinaryIO", stored)
-            stored.seek(0)
-            digest = hashlib.sha256()
-            for block in blocks(cast("BinaryIO", stored)):
-                digest.update(block)
-            stored.seek(0)
-            self._store.put_once(f"{self._day}/{path}", cast("BinaryIO", stored), sha256=digest.hexdigest())
-        self.paths.append(path)
+                yield stored
+        with beside.open("rb") as made:
+            self._made[path] = measure(made, path), beside
+
+    def stored_in(self, store: Store, day: date) -> tuple[PackagedFile, ...]:
+        """Put all files into the package's folder, sorted by path. Raises what the store raises."""
+        files = []
+        for _, (file, beside) in sorted(self._made.items()):
+            with beside.open("rb") as made:
+                store.put_once(f"{day}/{file.path}", made, sha256=file.sha256)
+            files.append(file)
+        return tuple(files)
 
     def write_json(self, path: str, document: Mapping[str, Any]) -> None:
         """Write a document in which a list may be an iterator (`JsonSpool`), which is written as it comes."""

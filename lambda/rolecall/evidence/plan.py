@@ -95,7 +95,7 @@ class Plan:
     """Sorted by account and region."""
     gaps: tuple[Gap, ...] = ()
     ledger_keys: tuple[str, ...] = ()
-    """The files of the day's ledger. One that comes later would change a package that is half written."""
+    """The files of the ledger whose records count. One that comes later would change a package that is half written."""
 
 
 @dataclass(frozen=True, slots=True)

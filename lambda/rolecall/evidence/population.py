@@ -5,7 +5,6 @@ database without a name that is gone once it is closed: memory stays the same fo
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import groupby
@@ -14,17 +13,15 @@ from typing import Any, NamedTuple
 
 from rolecall.errors import InvalidItem
 from rolecall.evidence.rows import RecordedVerdict
+from rolecall.evidence.scratch import scratch_database
 from rolecall.model import INSTANCE_TYPE, ComplianceType
 from rolecall.received_fields import read_member
 from rolecall.record import timestamp
 from rolecall.recorded_results import RecordedResult, recorded_reason
 
-_SCHEMA = """
-PRAGMA journal_mode = OFF;
-PRAGMA synchronous = OFF;
+_TABLES = """
 CREATE TABLE listed (id TEXT NOT NULL, captured TEXT NOT NULL, row TEXT NOT NULL);
 CREATE TABLE recorded (id TEXT NOT NULL, ordering TEXT NOT NULL, applicable INTEGER NOT NULL, result TEXT NOT NULL);
-BEGIN;
 """
 
 _NEWEST_LISTED = "SELECT id, row FROM listed ORDER BY id, captured, rowid"
@@ -44,9 +41,7 @@ class Population:
     """Filled first, then read; `close` ends it."""
 
     def __init__(self) -> None:
-        # An empty name is a file of SQLite's own that nobody else sees.
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.executescript(_SCHEMA)
+        self._database = scratch_database(_TABLES)
 
     def close(self) -> None:
         """Forget everything."""

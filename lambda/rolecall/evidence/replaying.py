@@ -6,7 +6,6 @@ once however many snapshots repeat it.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,6 +13,7 @@ from typing import Any
 
 from rolecall.errors import InvalidItem
 from rolecall.evidence.manifest import Period
+from rolecall.evidence.scratch import scratch_database
 from rolecall.items import configuration_item, item_header
 from rolecall.model import INSTANCE_TYPE, Evaluation, Reason
 from rolecall.parameters import RuleParameters
@@ -51,16 +51,13 @@ _CONFIGURATION_MEMBERS = (
     "vpcId",
 )
 
-_SCHEMA = """
-PRAGMA journal_mode = OFF;
-PRAGMA synchronous = OFF;
+_TABLES = """
 CREATE TABLE sources (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE items (
     account TEXT NOT NULL, region TEXT NOT NULL, id TEXT NOT NULL, captured TEXT NOT NULL,
     item TEXT NOT NULL, source INTEGER NOT NULL,
     PRIMARY KEY (account, region, id, captured)
 );
-BEGIN;
 """
 
 _NEWEST = """
@@ -83,9 +80,7 @@ class ItemHistory:
     """Filled from files in any order, then asked for days; `close` ends it."""
 
     def __init__(self) -> None:
-        # An empty name is a file of SQLite's own that nobody else sees.
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.executescript(_SCHEMA)
+        self._database = scratch_database(_TABLES)
 
     def close(self) -> None:
         """Forget everything."""

@@ -16,38 +16,40 @@ from rolecall.evidence.packages import MAX_SIGNATURE_BYTES, SealedPackage, read_
 from rolecall.evidence.received_coverage import COVERAGE, CoverageReader
 from rolecall.evidence.received_manifest import read_manifest, refuse_bad_path
 from rolecall.evidence.signing import Signer, Verifier, read_signature, signature_by, text_to_sign
-from rolecall.evidence.stores import Store, blocks
+from rolecall.evidence.stores import Store
 
 
 def seal(  # noqa: PLR0913 - one argument for each thing that a package is made of
     store: Store,
     day: date,
-    paths: Collection[str],
+    files: Sequence[PackagedFile],
     *,
     rule: RuleFacts,
     previous: SealedPackage | None,
     signer: Signer,
     older_keys: Sequence[Verifier] = (),
 ) -> SealedPackage:
-    """Seal the package of `day`, whose finished files lie under `<day>/` in `store`: all of `paths`, and no other.
+    """Seal the package of `day`, whose finished files lie under `<day>/` in `store`: all of `files`, and no other.
+
+    `files` says what was put there (`Store.put_once` vouches for it), whatever anybody has done to it since.
 
     `previous` is the package of the day before (`packages.package_before`), or None for the first one ever. A day
     without a single instance is sealed, too.
 
     The package before must be signed by the signer, or by one of `older_keys`: those that it took the place of.
 
-    Raises NotSealed and InvalidManifest for what must not be signed, StoreError for a file that is missing, damaged or
-    was sealed with other content, and whatever store and signer raise.
+    Raises NotSealed and InvalidManifest for what must not be signed, StoreError for a file that is missing or was
+    sealed with other content, and whatever store and signer raise.
     """
     _refuse_gap(day, previous, (signer, *older_keys))
-    _refuse_other_files(store, day, paths)
+    _refuse_other_files(store, day, [file.path for file in files])
     manifest = Manifest(
         period=Period.of_day(day),
         sequence=previous.manifest.sequence + 1 if previous else 1,
         previous=previous.as_previous if previous else None,
-        files=[_listed(store, day, path) for path in sorted(paths)],
+        files=sorted(files, key=lambda file: file.path),
         rule=rule,
-        totals=_totals(store, day),
+        totals=_totals(store, day, files),
     )
     raw = canonical_bytes(manifest.to_json())
     read_manifest(raw)  # what could not be read must not be signed
@@ -99,18 +101,16 @@ def _refuse_other_files(store: Store, day: date, paths: Collection[str]) -> None
     present = {key.removeprefix(within) for key in store.keys(within)} - {MANIFEST, SIGNATURE}
     if others := sorted(present - set(paths)):
         raise NotSealed(f"{day}", f"its folder holds {len(others)} file(s) that do not belong there: {others[0]}")
+    if missing := sorted(set(paths) - present):
+        raise Missing(f"{day}/{missing[0]}")
 
 
-def _listed(store: Store, day: date, path: str) -> PackagedFile:
-    with store.open(f"{day}/{path}") as stream:
-        return measure(stream, path)
-
-
-def _totals(store: Store, day: date) -> Totals:
+def _totals(store: Store, day: date, files: Sequence[PackagedFile]) -> Totals:
+    """What the file of sums comes to, read once more by other code than wrote it."""
     reader = CoverageReader()
     with store.open(f"{day}/{COVERAGE}") as stream:
-        for block in blocks(stream):
-            reader.take(block)
+        if measure(stream, COVERAGE, take=reader.take) not in files:
+            raise NotSealed(f"{day}", f"{COVERAGE} is not what was put there")
     coverage = reader.coverage()
     if problems := coverage.problems():
         raise NotSealed(f"{day}", f"{COVERAGE} does not add up: {problems[0]}")

@@ -67,8 +67,13 @@ def stored_plan(store: Store, day: date) -> Plan:
 
 
 def ledger_keys(store: Store, day: date) -> tuple[str, ...]:
-    """The files of the ledger that a plan takes down; whatever else lies there is none of Firehose's."""
-    return tuple(key for key in store.keys(ledger_prefix(day)) if key.endswith(LEDGER_SUFFIX))
+    """The files of the ledger that a plan takes down; whatever else lies there is none of Firehose's.
+
+    Those of the day before are among them, once more: one that arrived after that day was planned would be missing
+    from every package, and the last one of a day may hold the first records of the next.
+    """
+    prefixes = [ledger_prefix(one) for one in (day - timedelta(days=1), day)]
+    return tuple(key for prefix in prefixes for key in store.keys(prefix) if key.endswith(LEDGER_SUFFIX))
 
 
 def _present_plan(store: Store, day: date) -> Plan | None:

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -10,7 +10,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from rolecall.evidence.coverage import NOT_SEEN, Coverage, agreements_object
-from rolecall.evidence.episodes import WINDOW_DAYS, Episode, Kind
+from rolecall.evidence.episodes import WINDOW_DAYS, Kind
 from rolecall.evidence.kpis import DEFINITIONS, SOON_DAYS
 from rolecall.evidence.manifest import Period
 from rolecall.evidence.plan import Plan
@@ -51,9 +51,7 @@ KINDS = {
 }
 
 
-def report_html(
-    plan: Plan, coverage: Coverage, rows: ReportRows, episodes: Iterable[Episode], kpis: Mapping[str, Any]
-) -> str:
+def report_html(plan: Plan, coverage: Coverage, rows: ReportRows, kpis: Mapping[str, Any]) -> str:
     """The whole file. Everything that comes from tags or AWS is escaped; the page may load nothing and send nothing."""
     period = Period.of_day(plan.day)
     style, script = _beside("report.css"), _beside("report.js")
@@ -89,7 +87,7 @@ def report_html(
         else Markup(exemption_chart(exemptions["byAge"], EXEMPTION_AGES)),  # noqa: S704 - as above
         scope_table=scope_table(coverage.scopes),
         gap_table=gap_table(plan, coverage.scopes),
-        episode_table=episode_table(episodes, period.end),
+        episode_table=episode_table(rows.open, period.end),
         exemption_table=rows.exemption_table(),
         disagreement_table=disagreement_table(coverage),
         control_table=control_table(),

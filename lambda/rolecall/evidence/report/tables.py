@@ -1,6 +1,6 @@
 """The report's tables: a bounded number of rows each, and of how many they are."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -67,16 +67,22 @@ class First(Generic[_T]):
 
 
 class ReportRows:
-    """Takes every row; keeps the exempt instances whose exemption is over soonest."""
+    """Takes every row and every episode; keeps the exemptions that are over soonest, and what is open the longest."""
 
     def __init__(self, day: date) -> None:
         self._day = day
         self.exempt: First[EvidenceRow] = First(_by_expiry)
+        self.open: First[Episode] = First(lambda episode: (episode.began, episode.key))
 
     def take_row(self, row: EvidenceRow) -> None:
         """One instance of the population."""
         if row.verdict is EvidenceVerdict.EXEMPT:
             self.exempt.add(row)
+
+    def take_episode(self, episode: Episode) -> None:
+        """One that is open, or was closed within the window."""
+        if episode.is_open:
+            self.open.add(episode)
 
     def exemption_table(self) -> Table:
         """Exempt instances, the soonest to expire first."""
@@ -124,12 +130,8 @@ def _by_expiry(row: EvidenceRow) -> tuple[date, str, str, str]:
     return expires or date.max, row.account, row.region, row.resource_id
 
 
-def episode_table(episodes: Iterable[Episode], end: datetime) -> Table:
+def episode_table(oldest: First[Episode], end: datetime) -> Table:
     """Open episodes, the oldest first."""
-    oldest: First[Episode] = First(lambda episode: (episode.began, episode.key))
-    for episode in episodes:
-        if episode.is_open:
-            oldest.add(episode)
     return Table(
         id="open",
         caption="Non-compliant instances, the longest first",
@@ -155,7 +157,7 @@ def episode_table(episodes: Iterable[Episode], end: datetime) -> Table:
             for episode in oldest.kept()
         ],
         total=oldest.total,
-        everything="episodes.json",
+        everything="episodes/",
         empty="No instance is non-compliant.",
     )
 
