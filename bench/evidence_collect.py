@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.candidates import FOLDER
 from bench.endpoint import WrongAnswer
 from bench.evidence_endpoint import INVENTORY, RESULTS, EvidenceEndpoint, least_calls
+from bench.evidence_next_day import NEXT_DAY, add_next_day
 from bench.evidence_organization import DAY, REGIONS, Place, expected_totals, places
 from bench.evidence_steps import VARIABLES
 from bench.figures import Measure, Part, Target
@@ -40,6 +41,8 @@ class _Day:
     instances: int
     collecting: Run
     sealing: Run
+    next_day: Run
+    """Sealing the day after, with a history and a ledger."""
     calls: Counter[str]
     least_calls: int
     shards_mb: float
@@ -72,9 +75,12 @@ def _day(progress: Progress, endpoint: EvidenceEndpoint, folder: Path, of: Seque
     progress.say(f"evidence: seal them ({collecting.cpu_seconds:.0f} s of processor time so far)")
     sealing = _step("seal", folder, {})
     _check(folder, of)
-    return _Day(
-        instances, collecting, sealing, calls, least, _megabytes(folder / "shards"), _megabytes(folder / PACKAGES)
-    )
+    shards_mb, package_mb = _megabytes(folder / "shards"), _megabytes(folder / PACKAGES)
+    progress.say("evidence: make up the next day, and seal it")
+    add_next_day(folder)
+    next_day = _step("next", folder, {})
+    _check_next(folder, of)
+    return _Day(instances, collecting, sealing, next_day, calls, least, shards_mb, package_mb)
 
 
 def _step(name: str, folder: Path, variables: Mapping[str, str]) -> Run:
@@ -97,6 +103,16 @@ def _check(folder: Path, of: Sequence[Place]) -> None:
         raise WrongAnswer(f"{covered} of {len(of)} account-regions are covered")
 
 
+def _check_next(folder: Path, of: Sequence[Place]) -> None:
+    """What was told of on the next day is remediated, and everything else is still open."""
+    kpis = json.loads((folder / PACKAGES / f"{NEXT_DAY}" / "kpis.json").read_bytes())
+    times = kpis["timeToRemediate"].values()
+    open_now, remediated = (sum(kind[name] for kind in times) for name in ("open", "remediated"))
+    expected = expected_totals(of).non_compliant
+    if open_now + remediated != expected or not remediated:
+        raise WrongAnswer(f"{open_now} episodes are open and {remediated} remediated; there were {expected}")
+
+
 def _megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / _MEGABYTE
 
@@ -110,6 +126,7 @@ def _part(days: Mapping[str, _Day]) -> Part:
             Measure("instances", "", {name: [day.instances] for name, day in days.items()}),
             *_taken("collect", {name: (day.collecting, day.instances) for name, day in days.items()}),
             *_taken("contents and seal", {name: (day.sealing, day.instances) for name, day in days.items()}),
+            *_taken("the next day", {name: (day.next_day, day.instances) for name, day in days.items()}),
             Measure("calls of the two listings", "", {name: [_listings(day)] for name, day in days.items()}),
             Measure(
                 "  to the least, ⌈rows / 100⌉ of each",

@@ -2,6 +2,7 @@
 
     python -m bench.evidence_steps collect FOLDER    plan, and every shard, one after the other
     python -m bench.evidence_steps seal FOLDER       contents and manifest, signed by a key in memory
+    python -m bench.evidence_steps next FOLDER       the same for the next day, after `evidence_next_day.add_next_day`
 
 The code is that of the functions in AWS, but for the stores, which are folders, and the key.
 """
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from bench import population
+from bench.evidence_next_day import NEXT_DAY
 from bench.evidence_organization import DAY, REGIONS
 from rolecall import __version__
 from rolecall.aws.aggregator import Aggregator
@@ -28,6 +30,8 @@ from rolecall.parameters import RuleParameters
 
 PUBLIC_KEY = "public-key.pem"
 """In the folder of the packages."""
+
+_PRIVATE_KEY = "private-key.pem"
 
 _COLLECTED_AT = datetime.combine(DAY + timedelta(days=1), time(0, 30), UTC)
 _HOME_REGION = "eu-west-1"
@@ -61,10 +65,18 @@ def collect(folder: Path) -> None:
 
 def seal(folder: Path) -> None:
     """Write the package, and sign it. Raises what sealing raises."""
-    store, key = FolderStore(folder), LocalKey.generate()
+    key = LocalKey.generate()
     packages = folder / PACKAGES
-    sealed(store, FolderStore(packages), DAY, key)
+    packages.mkdir()
     (packages / PUBLIC_KEY).write_text(key.public.pem(), encoding="utf-8")
+    (folder / _PRIVATE_KEY).write_text(key.pem(), encoding="utf-8")
+    sealed(FolderStore(folder), FolderStore(packages), DAY, key)
+
+
+def seal_next(folder: Path) -> None:
+    """The package of the next day, which hangs on the first."""
+    key = LocalKey.from_pem((folder / _PRIVATE_KEY).read_bytes())
+    sealed(FolderStore(folder), FolderStore(folder / PACKAGES), NEXT_DAY, key)
 
 
 def _plan() -> Plan:
@@ -77,7 +89,7 @@ def _plan() -> Plan:
     return plan_organization(deployed, accounts, sources, REGIONS, rules)
 
 
-STEPS = {"collect": collect, "seal": seal}
+STEPS = {"collect": collect, "seal": seal, "next": seal_next}
 
 if __name__ == "__main__":
     STEPS[sys.argv[1]](Path(sys.argv[2]))

@@ -19,15 +19,12 @@ from bench.endpoint import WrongAnswer
 from bench.figures import Measure, Part, Target
 from bench.findings_endpoint import FindingsEndpoint
 from bench.progress import Progress
+from bench.records import RECORD
 from infra.package import FINDINGS, FUNCTION_PYTHON, build_package
 from local.execution_environment import ExecutionEnvironment
 from local.function_runtime import platform_variables
 from local.interpreter import interpreter_for
 from local.template import FunctionDefinition
-from rolecall.events import parse_invocation
-from rolecall.model import Source
-from rolecall.record import evaluation_record
-from rolecall.rule import evaluate
 
 ACCOUNTS = 50
 REGIONS = ("eu-central-1", "eu-north-1", "eu-west-1", "us-east-1", "us-west-2")
@@ -87,24 +84,11 @@ class _Told:
     place: tuple[str, str]
 
 
-_TEMPLATE = population.change_event(1)
-_INVOCATION = parse_invocation(_TEMPLATE)
-_RECORD = evaluation_record(
-    evaluate(
-        _INVOCATION.notification.item,  # type: ignore[union-attr]  # a change
-        _INVOCATION.parameters,
-        _INVOCATION.notified_at,  # type: ignore[arg-type]  # there is one
-    ),
-    _INVOCATION,
-    Source.SWEEP,
-)
-
-
 def _record(told: _Told, turn: int) -> dict[str, Any]:
     """Of an instance without a profile; `turn` counts how often it is told, so that each is newer."""
     account, region = told.place
     instance = population.instance_id(told.number)
-    return _RECORD | {
+    return RECORD | {
         "id": f"{told.number:060d}{turn:04d}",
         "account": account,
         "region": region,
