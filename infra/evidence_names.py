@@ -28,14 +28,17 @@ def arn(stack: Stack, service: str, resource: str, name: str, *, colon: bool = F
     return stack.format_arn(service=service, resource=resource, resource_name=name, arn_format=form)
 
 
-def service(principal: str, source_arn: str) -> iam.IPrincipal:
-    """A service of AWS, only while it acts for this account and for what `source_arn` names.
+def service(principal: str, source_arn: str, *others: str) -> iam.IPrincipal:
+    """A service of AWS, only while it acts for this account and for what `source_arn`, or one of `others`, names.
 
     Without both, another account could have the service use our role: the confused deputy.
     """
     return iam.ServicePrincipal(
         f"{principal}.amazonaws.com",
-        conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}, "ArnLike": {"aws:SourceArn": source_arn}},
+        conditions={
+            "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+            "ArnLike": {"aws:SourceArn": [source_arn, *others] if others else source_arn},
+        },
     )
 
 

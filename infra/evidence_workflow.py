@@ -169,7 +169,8 @@ class Workflow(Construct):
         role = iam.Role(
             self,
             "Role",
-            assumed_by=service("states", own),
+            # An execution of the map goes by the machine's name and the map's.
+            assumed_by=service("states", own, f"{own}/*"),
             description="What the state machine of rolecall's evidence may do",
         )
         for actions, resources in (

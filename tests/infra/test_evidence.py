@@ -60,12 +60,13 @@ def allow(*actions: str, on: object, **conditions: Json) -> Json:
     return {**statement, "Condition": conditions} if conditions else statement
 
 
-def trusts(service: str, source: str = "") -> list[Json]:
+def trusts(service: str, *sources: str) -> list[Json]:
     """A role's trust: a service, and for whom it acts; Lambda knows no such conditions for an execution role."""
     trust: Json = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": f"{service}.amazonaws.com"}}
-    if source:
-        arn = f"arn:aws:{service}:{HOME}:{AUDIT}:{source}" if service != "events" else source
-        trust["Condition"] = {"StringEquals": {"aws:SourceAccount": ACCOUNT}, "ArnLike": {"aws:SourceArn": arn}}
+    if sources:
+        arns = [f"arn:aws:{service}:{HOME}:{AUDIT}:{one}" if service != "events" else one for one in sources]
+        source = {"aws:SourceArn": arns if len(arns) > 1 else arns[0]}
+        trust["Condition"] = {"StringEquals": {"aws:SourceAccount": ACCOUNT}, "ArnLike": source}
     return [trust]
 
 
@@ -211,7 +212,9 @@ STATEMENTS: dict[str, list[Json]] = {
         allow("s3:GetObject", "s3:PutObject", "s3:PutObjectRetention", on=below(PACKAGES_BUCKET, PACKAGES)),
         allow("kms:GetPublicKey", "kms:Sign", "kms:Verify", on=KEY),
     ],
-    "EvidenceWorkflowRole099EC983": trusts("states", "stateMachine:rolecall-evidence-package"),
+    "EvidenceWorkflowRole099EC983": trusts(
+        "states", "stateMachine:rolecall-evidence-package", "stateMachine:rolecall-evidence-package/*"
+    ),
     "EvidenceWorkflowRoleDefaultPolicyF0595ACA": [
         allow(
             "lambda:InvokeFunction",
