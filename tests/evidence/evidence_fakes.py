@@ -45,6 +45,7 @@ class KillingStore:
     def __init__(self, store: Store, fuse: Fuse) -> None:
         self._store = store
         self._fuse = fuse
+        self.at_once = store.at_once
 
     def open(self, key: str) -> BinaryIO:
         """As the store does."""

@@ -43,6 +43,7 @@ class DyingStore:
         self._store = store
         self._left = after
         self._done = done
+        self.at_once = store.at_once
 
     def _step(self, act: Callable[[], object]) -> None:
         self._left -= 1

@@ -42,6 +42,9 @@ class ObjectStore:
     s3:PutObjectRetention. Everything raises ServiceError, too, and OutOfTime before another attempt.
     """
 
+    at_once = 10
+    """As many connections as botocore keeps by default (`Config.max_pool_connections`)."""
+
     def __init__(  # noqa: PLR0913 - one argument for each setting
         self,
         s3_client: Any,  # noqa: ANN401 - made by boto3

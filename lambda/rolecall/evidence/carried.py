@@ -1,17 +1,13 @@
 """What goes on from the package before: its trend and its episodes, which must still be what was signed."""
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import date, timedelta
 from gzip import GzipFile
-from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
 from rolecall.errors import NotSealed
 from rolecall.evidence.manifest import PackagedFile
-from rolecall.evidence.package_files import IN_MEMORY_BYTES
-from rolecall.evidence.stores import Store, blocks
+from rolecall.evidence.stores import Store, fetched
 
 
 class Carried:
@@ -27,26 +23,32 @@ class Carried:
         """Those that begin so, sorted."""
         return sorted(path for path in self._signed if path.startswith(prefix))
 
-    @contextmanager
-    def opened(self, path: str) -> Iterator[BinaryIO]:
+    def __contains__(self, path: str) -> bool:
+        """Whether the package has it."""
+        return path in self._signed
+
+    def open(self, path: str) -> BinaryIO:
         """The content of a file, decompressed. Raises NotSealed if it is not what was signed, and what a store raises.
 
         It is looked at whole before anything is read of it; a long one is kept on disk meanwhile.
         """
-        with SpooledTemporaryFile(IN_MEMORY_BYTES) as spooled:
-            kept = cast("BinaryIO", spooled)
-            digest = hashlib.sha256()
-            with self._packages.open(f"{self._day}/{path}") as stored:
-                for block in blocks(stored):
-                    digest.update(block)
-                    kept.write(block)
-            signed = self._signed.get(path)
-            if signed is None or signed.sha256 != digest.hexdigest():
-                following = self._day + timedelta(days=1)
-                raise NotSealed(f"{following}", f"{path} of the package of {self._day} is not what was signed")
-            kept.seek(0)
-            if not path.endswith(".gz"):
-                yield kept
-                return
-            with GzipFile(fileobj=kept, mode="rb") as content:
-                yield cast("BinaryIO", content)
+        kept, sha256 = fetched(self._packages, f"{self._day}/{path}")
+        signed = self._signed.get(path)
+        if signed is None or signed.sha256 != sha256:
+            kept.close()
+            following = self._day + timedelta(days=1)
+            raise NotSealed(f"{following}", f"{path} of the package of {self._day} is not what was signed")
+        return cast("BinaryIO", _Decompressed(kept)) if path.endswith(".gz") else kept
+
+
+class _Decompressed(GzipFile):
+    """The content of a file that is closed with it."""
+
+    def __init__(self, stored: BinaryIO) -> None:
+        super().__init__(fileobj=stored, mode="rb")
+        self._stored = stored
+
+    def close(self) -> None:
+        """Close both."""
+        super().close()
+        self._stored.close()

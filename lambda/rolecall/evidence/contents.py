@@ -5,9 +5,9 @@ makes the same bytes. Rows are read once and one at a time; what grows with the 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from rolecall.errors import InvalidShard
 from rolecall.evidence.carried import Carried
@@ -27,7 +27,8 @@ from rolecall.evidence.plan import Plan, ShardItem
 from rolecall.evidence.report import REPORT, ReportRows, report_html
 from rolecall.evidence.rows import EvidenceRow
 from rolecall.evidence.shards import ShardReader, shard_key
-from rolecall.evidence.stores import Store
+from rolecall.evidence.side_by_side import side_by_side
+from rolecall.evidence.stores import Store, fetched
 
 TakeRow = Callable[[EvidenceRow], None]
 
@@ -57,13 +58,33 @@ def write_contents(
         day = _Day(stack, files, plan, ledger, before)
         with files.writing(EXEMPTIONS) as stream:
             exemptions = ExemptionRows(stream, plan.day)
-            for item in plan.shards:
-                day.take_shard(shards, item, exemptions.take_row)
+            fetching = side_by_side(day.fetched_from(shards), plan.shards, shards.at_once, _close)
+            with closing(fetching):
+                for found in fetching:
+                    with closing(found):
+                        day.take_shard(found, exemptions.take_row)
         day.carry_on()
         day.write_documents()
         stored = files.stored_in(packages, plan.day)
     rule = RuleFacts(plan.rule_name, plan.parameters, plan.rolecall_version)
     return Contents(stored, rule, day.coverage.totals)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """What a place is made of: its shard, and its episodes up to the day before."""
+
+    item: ShardItem
+    key: str
+    """Of the shard."""
+    shard: BinaryIO
+    episodes: BinaryIO | None
+    close: Callable[[], None]
+    """Both."""
+
+
+def _close(found: _Fetched) -> None:
+    found.close()
 
 
 class _Day:
@@ -83,18 +104,30 @@ class _Day:
         self._report = ReportRows(plan.day)
         self._verdicts = stack.enter_context(closing(DayVerdicts(plan.rule_name, self._period)))
         self._verdicts.add(ledger)
-        self._carried = set(before.paths(EPISODES)) if before else set()
 
-    def take_shard(self, store: Store, item: ShardItem, take_exemption: TakeRow) -> None:
+    def fetched_from(self, store: Store) -> Callable[[ShardItem], _Fetched]:
+        """What has a shard, and the episodes of the day before, brought here; many at once if the store wants that."""
+
+        def fetch(item: ShardItem) -> _Fetched:
+            key, path = shard_key(item.day, item.account, item.region), episodes_path(item.account, item.region)
+            with ExitStack() as opened:
+                shard = opened.enter_context(store.open(key) if store.at_once == 1 else fetched(store, key)[0])
+                episodes = None
+                if self._before and path in self._before:
+                    episodes = opened.enter_context(self._before.open(path))
+                return _Fetched(item, key, shard, episodes, opened.pop_all().close)
+
+        return fetch
+
+    def take_shard(self, found: _Fetched, take_exemption: TakeRow) -> None:
         """One account and region, from its header to its footer."""
-        key = shard_key(item.day, item.account, item.region)
-        with store.open(key) as stream:
-            shard = ShardReader(stream, key)
-            header = shard.header
-            if (header.day, header.account, header.region) != (item.day, item.account, item.region):
-                raise InvalidShard(key, f"it is of {header.account} in {header.region} on {header.day}")
-            rows = self._rows(shard, take_exemption)
-            self._write_episodes(item.account, item.region, rows, covered=header.covered)
+        item = found.item
+        shard = ShardReader(found.shard, found.key)
+        header = shard.header
+        if (header.day, header.account, header.region) != (item.day, item.account, item.region):
+            raise InvalidShard(found.key, f"it is of {header.account} in {header.region} on {header.day}")
+        rows = self._rows(shard, take_exemption)
+        self._write_episodes(item.account, item.region, found.episodes, rows, covered=header.covered)
         self._figures.take_header(header)
         self.coverage.close_scope(header, shard.footer.unlisted if shard.footer else 0)
         self._oscal.close_scope(self.coverage.scopes[-1])
@@ -118,19 +151,22 @@ class _Day:
     def carry_on(self) -> None:
         """What is known of accounts and regions that the plan does not have (any more): nobody looked there."""
         planned = {(item.account, item.region) for item in self._plan.shards}
-        others = {scope_of(path) for path in self._carried}.union(self._verdicts.scopes()) - planned
+        carried = self._before.paths(EPISODES) if self._before else []
+        others = {scope_of(path) for path in carried}.union(self._verdicts.scopes()) - planned
         for account, region in sorted(others):
-            self._write_episodes(account, region, (), covered=False)
+            path = episodes_path(account, region)
+            with self._before.open(path) if self._before and path in carried else nullcontext() as before:
+                self._write_episodes(account, region, before, (), covered=False)
 
-    def _write_episodes(self, account: str, region: str, rows: Iterable[EvidenceRow], *, covered: bool) -> None:
+    def _write_episodes(
+        self, account: str, region: str, before: BinaryIO | None, rows: Iterable[EvidenceRow], *, covered: bool
+    ) -> None:
         scope = ScopeDay(account, region, self._plan.rule_name, self._period, covered)
         path = episodes_path(account, region)
-        with ExitStack() as opened:
-            known: Iterable[tuple[str, Sequence[Episode]]] = ()
-            if self._before and path in self._carried:
-                known = read_episodes(opened.enter_context(self._before.opened(path)), path)
+        with self._files.writing(path) as stream:
+            known = read_episodes(before, path) if before else ()
             histories = scope.histories(known, self._verdicts.of(account, region), rows)
-            write_episodes(opened.enter_context(self._files.writing(path)), scope, histories, self._take_episode)
+            write_episodes(stream, scope, histories, self._take_episode)
 
     def _take_episode(self, episode: Episode) -> None:
         self._figures.take_episode(episode)
@@ -139,7 +175,7 @@ class _Day:
     def _trend(self) -> Sequence[Mapping[str, Any]]:
         if self._before is None:
             return ()
-        with self._before.opened(KPIS) as stream:
+        with self._before.open(KPIS) as stream:
             return read_trend(stream.read())
 
     def write_documents(self) -> None:

@@ -14,12 +14,10 @@ from typing import Any, BinaryIO, cast
 
 from rolecall.evidence.manifest import PackagedFile
 from rolecall.evidence.measuring import measure
-from rolecall.evidence.stores import Store
+from rolecall.evidence.side_by_side import side_by_side
+from rolecall.evidence.stores import IN_MEMORY_BYTES, Store
 
 COMPRESSION_LEVEL = 6
-
-IN_MEMORY_BYTES = 4 * 1024 * 1024
-"""What is longer is kept on disk until it is stored."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula, in a cell that comes from somebody's tag."""
@@ -62,12 +60,14 @@ class PackageFiles:
 
     def stored_in(self, store: Store, day: date) -> tuple[PackagedFile, ...]:
         """Put all files into the package's folder, sorted by path. Raises what the store raises."""
-        files = []
-        for _, (file, beside) in sorted(self._made.items()):
+
+        def put(path: str) -> PackagedFile:
+            file, beside = self._made[path]
             with beside.open("rb") as made:
-                store.put_once(f"{day}/{file.path}", made, sha256=file.sha256)
-            files.append(file)
-        return tuple(files)
+                store.put_once(f"{day}/{path}", made, sha256=file.sha256)
+            return file
+
+        return tuple(side_by_side(put, sorted(self._made), store.at_once))
 
     def write_json(self, path: str, document: Mapping[str, Any]) -> None:
         """Write a document in which a list may be an iterator (`JsonSpool`), which is written as it comes."""

@@ -52,7 +52,7 @@ def sealed(
 def figures_of(packages: Store, package: SealedPackage) -> Mapping[str, Any]:
     """The figures of a sealed package's day, as `kpis.json` has them in its trend. Raises as `sealed` does."""
     day = package.manifest.day.isoformat()
-    with _carried(packages, package).opened(KPIS) as stream:
+    with _carried(packages, package).open(KPIS) as stream:
         trend = read_trend(stream.read())
     return next((figures for figures in reversed(trend) if figures["day"] == day), {})
 

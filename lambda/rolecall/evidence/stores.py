@@ -9,14 +9,18 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, Protocol, cast
 
 from rolecall.errors import AlreadyWritten, Missing, NotAFile, WrongChecksum
 
 BLOCK_BYTES = 256 * 1024
 """Read at a time: larger blocks fall out of the processor's cache and are slower."""
+
+IN_MEMORY_BYTES = 4 * 1024 * 1024
+"""What is longer is kept on disk."""
 
 _UNFINISHED = ".unfinished-"
 """What the name of a file begins with until it is complete: no package and no key."""
@@ -24,6 +28,10 @@ _UNFINISHED = ".unfinished-"
 
 class Store(Protocol):
     """Where files are written once and read as streams."""
+
+    @property
+    def at_once(self) -> int:
+        """How many files it is worth to read or write at the same time; then its methods are called by many threads."""
 
     def open(self, key: str) -> BinaryIO:
         """The file's bytes, to be read once, and closed. Raises Missing, and NotAFile for what is there but no file."""
@@ -41,6 +49,9 @@ class Store(Protocol):
 
 class FolderStore:
     """A folder. It follows no symbolic link below itself: a package must not lead anybody out of it."""
+
+    at_once = 1
+    """A disk is not faster for being asked by many."""
 
     def __init__(self, path: Path) -> None:
         self._root = path
@@ -126,6 +137,23 @@ def blocks(stream: BinaryIO) -> Iterator[bytes]:
     """What is left of a stream, `BLOCK_BYTES` at a time or less."""
     while block := stream.read(BLOCK_BYTES):
         yield block
+
+
+def fetched(store: Store, key: str) -> tuple[BinaryIO, str]:
+    """A file, read to its end, to be read again from its beginning; and the SHA-256 of its bytes, in hex.
+
+    What is longer than `IN_MEMORY_BYTES` is kept on disk. Whoever has it closes it.
+    """
+    digest = hashlib.sha256()
+    with ExitStack() as opened:
+        kept = cast("BinaryIO", opened.enter_context(SpooledTemporaryFile(IN_MEMORY_BYTES)))
+        with store.open(key) as stored:
+            for block in blocks(stored):
+                digest.update(block)
+                kept.write(block)
+        kept.seek(0)
+        opened.pop_all()
+    return kept, digest.hexdigest()
 
 
 def refuse_bad_key(key: str) -> None:
