@@ -15,6 +15,7 @@ from bench.clocked import FunctionFailed
 from bench.endpoint import Endpoint, WrongAnswer
 from bench.estimate import Assumptions
 from bench.evidence_collect import measure_evidence_collect
+from bench.evidence_places import measure_evidence_places
 from bench.evidence_verify import measure_evidence_verify
 from bench.figures import Part
 from bench.findings import measure_findings
@@ -135,6 +136,7 @@ def _measured(  # noqa: PLR0913 - one argument for each option
         made, folder = measure_evidence_collect(progress, items=items * 10)
         yield made
         yield measure_evidence_verify(progress, folder, items=items * 10, rounds=runs)
+        yield measure_evidence_places(progress)
 
 
 if __name__ == "__main__":
