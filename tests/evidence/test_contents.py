@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rolecall.errors import AlreadyWritten, Damaged, InvalidRecord, InvalidShard, Missing
+from rolecall.errors import AlreadyWritten, Damaged, InvalidRecord, InvalidShard, Missing, NotSealed
 from rolecall.evidence.carried import Carried
 from rolecall.evidence.contents import Contents, write_contents
 from rolecall.evidence.episode_file import episodes_path
@@ -21,6 +21,7 @@ from rolecall.evidence.ledger import LedgerRecords, ledger_prefix
 from rolecall.evidence.manifest import RuleFacts, Totals
 from rolecall.evidence.measuring import measure
 from rolecall.evidence.plan import Plan
+from rolecall.evidence.shard_header import WhyNot
 from rolecall.evidence.steps import ledger_keys
 from rolecall.evidence.stores import FolderStore
 from rolecall.model import Reason
@@ -204,6 +205,12 @@ def test_a_shard_of_somebody_else_is_an_error(tmp_path: Path) -> None:
         written(store, plan_of(DAY, [(ACCOUNTS[1], "eu-west-1")]))
 
 
+def read(store: FolderStore, key: str) -> bytes:
+    """A file."""
+    with store.open(key) as stream:
+        return stream.read()
+
+
 def before_with(store: FolderStore, path: str, stored: bytes) -> Carried:
     """A package of the day before that has a trend, and this file."""
     day = DAY - timedelta(days=1)
@@ -252,6 +259,28 @@ def test_what_is_known_of_a_place_that_is_not_planned_any_more_goes_on(tmp_path:
         )
         assert first == second
         assert first
+
+
+def test_episodes_that_cannot_be_carried_on_are_an_error(tmp_path: Path) -> None:
+    """A package without any, though it has instances, is another version's: its history is not begun anew."""
+    store = FolderStore(tmp_path)
+    path = f"evaluations/{ACCOUNTS[0]}_eu-west-1.jsonl.gz"
+    with pytest.raises(NotSealed, match="no episodes that this version could carry on"):
+        written(store, plan_of(DAY, []), before_with(store, path, gzipped(b"{}\n")))
+
+
+@pytest.mark.parametrize("why_not", WhyNot)
+def test_where_the_control_is_not_known_to_have_run_nothing_is_taken_for_gone(why_not: WhyNot, tmp_path: Path) -> None:
+    """An instance that is missing from the inventory of a place that is not covered keeps its episode."""
+    store, place = FolderStore(tmp_path), (ACCOUNTS[0], "eu-west-1")
+    first, plan = DAY - timedelta(days=1), plan_of(DAY, [place])
+    put_shard(store, header(*place, first), [evidence_row(Reason.NO_PROFILE, account=place[0])])
+    before = written(store, plan_of(first, [place]))
+    put_shard(store, header(*place, DAY, why_not=why_not), [])
+    written(store, plan, Carried(store, first, before.files))
+    told = [gzip.decompress(read(store, f"{day}/{episodes_path(*place)}")).splitlines()[1:] for day in (first, DAY)]
+    assert told[0] == told[1]
+    assert json.loads(told[0][0])["ended"] is None
 
 
 def test_a_line_of_the_ledger_that_is_no_record_is_told_of(tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from rolecall.errors import InvalidShard
+from rolecall.errors import InvalidShard, NotSealed
 from rolecall.evidence.carried import Carried
 from rolecall.evidence.coverage import COVERAGE, Coverage
 from rolecall.evidence.day_verdicts import DayVerdicts
 from rolecall.evidence.episode_day import ScopeDay
 from rolecall.evidence.episode_file import EPISODES, episodes_path, read_episodes, scope_of, write_episodes
 from rolecall.evidence.episodes import Episode
-from rolecall.evidence.evaluations import writing_evaluations
+from rolecall.evidence.evaluations import EVALUATIONS, writing_evaluations
 from rolecall.evidence.exemptions import EXEMPTIONS, ExemptionRows
 from rolecall.evidence.kpis import KPIS, DayFigures, kpi_document, read_trend
 from rolecall.evidence.ledger import LedgerRecords
@@ -104,6 +104,8 @@ class _Day:
         self._report = ReportRows(plan.day)
         self._verdicts = stack.enter_context(closing(DayVerdicts(plan.rule_name, self._period)))
         self._verdicts.add(ledger)
+        if before and before.paths(EVALUATIONS) and not before.paths(EPISODES):
+            raise NotSealed(f"{plan.day}", "the package before it has no episodes that this version could carry on")
 
     def fetched_from(self, store: Store) -> Callable[[ShardItem], _Fetched]:
         """What has a shard, and the episodes of the day before, brought here; many at once if the store wants that."""

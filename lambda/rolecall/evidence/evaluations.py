@@ -11,6 +11,9 @@ from rolecall.evidence.package_files import CsvRows, PackageFiles
 from rolecall.evidence.rows import EvidenceRow
 from rolecall.record import timestamp
 
+EVALUATIONS = "evaluations/"
+"""What the paths of these files begin with."""
+
 CSV_HEADER = (
     "account", "region", "resource_id", "resource_arn", "verdict", "reason", "annotation", "ordering_timestamp",
     "recorded_at", "reperformed_compliance_type", "reperformed_reason", "agreement", "problem", "profile_arn",
@@ -25,7 +28,7 @@ def writing_evaluations(
     files: PackageFiles, account: str, region: str
 ) -> Iterator[Callable[[EvidenceRow, bytes], None]]:
     """What takes the rows of one account and region, by the order of their ids, each with its line in the shard."""
-    path = f"evaluations/{account}_{region}"
+    path = f"{EVALUATIONS}{account}_{region}"
     with files.writing(f"{path}.jsonl.gz") as lines, files.writing(f"{path}.csv.gz") as cells:
         table = CsvRows(cells, CSV_HEADER)
 
