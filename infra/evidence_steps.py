@@ -38,6 +38,10 @@ OWN_CONFIG_ACTIONS = ("config:DescribeConfigRules", "config:SelectResourceConfig
 
 OWN_RULE_ACTIONS = ("config:GetComplianceDetailsByConfigRule",)
 
+WHOLE_PROCESSOR_MB = 1769
+"""Memory with which Lambda gives one (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html); neither
+step needs half of it, however many instances there are."""
+
 
 class Steps:
     """The three steps of a deployment."""
@@ -71,7 +75,7 @@ class Steps:
         return Step(
             name="collect",
             description="collects one account and region",
-            memory_mb=1769,
+            memory_mb=WHOLE_PROCESSOR_MB,
             storage_mb=4096,
             environment={**self._common(), **self._sources()},
             statements=[
@@ -90,7 +94,7 @@ class Steps:
         return Step(
             name="seal",
             description="makes and signs a day's package",
-            memory_mb=3008,
+            memory_mb=WHOLE_PROCESSOR_MB,
             storage_mb=10_240,
             environment={
                 **self._common(),
