@@ -36,17 +36,18 @@ policy can change that, too; CloudTrail tells."""
 
 
 class SigningKey(Construct):
-    """ECDSA on the curve P-256. It outlives the stack: without it a chain of packages ends."""
+    """ECDSA on the curve P-256. It outlives the stack, and its own replacement: without it a chain of packages ends."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id)
-        stack = Stack.of(self)
+        stack, replaced = Stack.of(self), len(settings.evidence_older_keys)
         # By name: the role is made with a policy that names the key. A principal that is a role's ARN would also be
         # lost for good once the role is created anew.
         sealing = stack.format_arn(service="iam", region="", resource="role", resource_name=named(settings, "seal"))
         key = kms.CfnKey(
             self,
-            "Key",
+            # Under another name, CloudFormation makes another key.
+            f"Key{replaced + 1}" if replaced else "Key",
             description="Signs the evidence packages of rolecall",
             key_spec="ECC_NIST_P256",
             key_usage="SIGN_VERIFY",

@@ -90,7 +90,7 @@ class Steps:
 
     def seal(self) -> Step:
         """All shards of the day, the ledger of the day and the package before: one package, signed."""
-        packages = self._buckets.packages
+        packages, older_keys = self._buckets.packages, self._settings.evidence_older_keys
         return Step(
             name="seal",
             description="makes and signs a day's package",
@@ -100,6 +100,7 @@ class Steps:
                 **self._common(),
                 "ROLECALL_PACKAGES_BUCKET": packages.bucket_name,
                 "ROLECALL_SIGNING_KEY": self._key.arn,
+                **({"ROLECALL_OLDER_KEYS": ",".join(older_keys)} if older_keys else {}),
                 "ROLECALL_LOCK_MODE": self._settings.evidence_lock_mode,
                 "ROLECALL_LOCK_DAYS": str(self._settings.evidence_lock_days),
             },
@@ -111,6 +112,7 @@ class Steps:
                     packages.arn_for_objects(f"{PACKAGES}*"),
                 ),
                 _statement(["kms:GetPublicKey", "kms:Sign", "kms:Verify"], self._key.arn),
+                *([_statement(["kms:GetPublicKey", "kms:Verify"], *older_keys)] if older_keys else []),
             ],
             acknowledged={**below(self._buckets.ledger, LEDGER, PLANS, SHARDS), **below(packages, PACKAGES)},
         )

@@ -23,6 +23,7 @@ RETENTION_DAYS = frozenset(
 
 _ARN = "arn:[a-z0-9-]+:{service}:[a-z0-9-]+:[0-9]{{12}}:{name}"
 TOPIC_ARN = _ARN.format(service="sns", name="[A-Za-z0-9_-]{1,256}")
+KEY_ARN = _ARN.format(service="kms", name="key/[A-Za-z0-9-]{1,128}")
 BUS_NAME = "[A-Za-z0-9._/-]{1,256}"
 BUS_ARN = _ARN.format(service="events", name=f"event-bus/{BUS_NAME}")
 
@@ -48,8 +49,9 @@ class Allowed:
 
 
 def refusal(name: str, value: object, allowed: str) -> str:
-    """The line that says what is wrong with a setting."""
-    return f"setting {name} is {shown(value)}; allowed: {allowed}"
+    """The line that says what is wrong with a setting; true and false as cdk.json has them."""
+    given = json.dumps(value) if isinstance(value, bool) else shown(value)
+    return f"setting {name} is {given}; allowed: {allowed}"
 
 
 def sentence(text: str) -> PydanticCustomError:

@@ -27,6 +27,7 @@ from pydantic_core import ErrorDetails
 from infra.setting_types import (
     BUS_ARN,
     BUS_NAME,
+    KEY_ARN,
     RETENTION_DAYS,
     SENTENCE,
     TOPIC_ARN,
@@ -229,6 +230,14 @@ class Settings(BaseModel):
     ] = 400
     """Days that a package is locked from the moment it is written. What is locked already keeps its date."""
 
+    evidence_older_keys: Annotated[
+        tuple[Annotated[str, Field(pattern=rf"^{KEY_ARN}$")], ...],
+        BeforeValidator(listed),
+        Allowed("a list of ARNs of KMS keys of the home region, each once"),
+    ] = ()
+    """Keys that signed packages before, oldest first. For each one more that is listed the stack makes a new key, which
+    signs from then on, and what is listed stays listed: docs/evidence.md says how a key is replaced."""
+
     evidence_concurrency: Annotated[WholeNumber, Field(ge=1, le=1_000), Allowed("a whole number from 1 to 1000")] = 10
     """How many accounts and regions are collected at once. They share the aggregator's request rate."""
 
@@ -258,6 +267,9 @@ class Settings(BaseModel):
         if self.evidence and (self.event_bus or "").startswith("arn:"):
             allowed = "while evidence is true, the name of a bus of the stack's own account and region, or nothing"
             raise sentence(refusal("eventBus", self.event_bus, allowed))
+        older = self.evidence_older_keys
+        if twin := next((key for key in older if older.count(key) > 1), None):
+            raise sentence(refusal("evidenceOlderKeys", twin, "each key once"))
         if self.evidence and self.mode == "account" and len(self.stack_name) > EVIDENCE_NAME_MAX_LENGTH:
             allowed = f"at most {EVIDENCE_NAME_MAX_LENGTH} characters while evidence is true: roles are named after it"
             raise sentence(refusal("stackName", self.stack_name, allowed))

@@ -7,6 +7,7 @@
     │   ├── InvalidParameter      a rule parameter
     │   ├── InvalidRecord         an evaluation record, as a consumer of them received it
     │   ├── InvalidManifest       a manifest of an evidence package, its signature, or what they stand for
+    │   │   └── NotCanonical      its bytes are no JSON object, or not in the only form that sealing writes
     │   ├── InvalidKey            a key that evidence is signed or verified with
     │   └── InvalidSetting        a setting of findings
     ├── StoreError                a file of the evidence is not there, or not what it must be
@@ -48,6 +49,11 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN_VALUE_LENGTH else f"{text[:SHOWN_VALUE_LENGTH]}…"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, as it may stand in a message; the plural of `noun` is made by an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class RolecallError(Exception):
     """The root: whoever catches this catches all that rolecall raises on purpose."""
 
@@ -85,6 +91,15 @@ class InvalidRecord(InvalidInput):
 
 class InvalidManifest(InvalidInput):
     """A manifest, a signature or a file with sums in it cannot be read: it is not what sealing writes."""
+
+
+class NotCanonical(InvalidManifest):
+    """Whoever reads this wants to know what happened to the file, and not where a parser stopped. `why` says it."""
+
+    def __init__(self, field: str, value: object, why: str) -> None:
+        super().__init__(field, value, "canonical JSON (RFC 8785)")
+        self.args = (f"{field} {why}",)
+        self.why = why
 
 
 class InvalidKey(InvalidInput):

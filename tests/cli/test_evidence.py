@@ -55,6 +55,7 @@ def test_evidence_that_is_whole_ends_with_0(evidence: Path, key: Path) -> None:
     ]
     assert result.stdout.splitlines() == [
         *packages,
+        f"note           the chain begins on {first}, with number 1: compare with the day that you know",
         (
             f"ok             3 packages from {first} to {YESTERDAY}, without a gap: every file is as it was sealed, "
             "every instance is accounted for."
@@ -69,6 +70,7 @@ def _sizes(evidence: Path) -> Iterator[int]:
 
 def test_what_is_wrong_is_said_where_it_is(evidence: Path, key: Path) -> None:
     """The package, the file, and what it should be; --quiet leaves out the rest."""
+    size = (evidence / f"{YESTERDAY}" / PART).stat().st_size
     (evidence / f"{YESTERDAY}" / PART).write_bytes(b"")
     (evidence / f"{YESTERDAY}" / "\x1b[2Jnotes").write_bytes(b"")
     result = run("verify", evidence, "--public-key", key, "--quiet")
@@ -77,7 +79,7 @@ def test_what_is_wrong_is_said_where_it_is(evidence: Path, key: Path) -> None:
     assert package.startswith(f"tampered       {YESTERDAY}  number 3: ")
     assert findings == [
         "               → \N{REPLACEMENT CHARACTER}[2Jnotes: is not listed in the manifest: it was added",
-        f"               → {PART}: its compressed content is cut off",
+        f"               → {PART}: was changed: it has 0 bytes; the manifest says {size}",
     ]
 
 
@@ -130,6 +132,26 @@ def test_the_exit_code_says_what_kind_of_wrong_it_is(
     result = run("verify", evidence, "--public-key", key, "--format", "json")
     report = json.loads(result.stdout)
     assert (result.exit_code, report["exitCode"], report["outcome"]) == (code, code, outcome)
+    assert report["begins"] == (None if harms == [nothing] else f"{YESTERDAY - timedelta(days=2)}")
+
+
+def test_files_that_are_not_there_are_not_counted(evidence: Path, key: Path) -> None:
+    """Nor are they passed over in silence."""
+    incomplete(evidence)
+    line = run("verify", evidence, "--public-key", key).stdout.splitlines()[2]
+    assert line.startswith(f"incomplete     {YESTERDAY}  number 3: 11 of 12 files, ")
+
+
+def test_of_packages_that_are_all_later_the_option_is_named(tmp_path: Path, key: Path) -> None:
+    """Whoever verifies old evidence or a demo has forgotten it."""
+    build(FolderStore(tmp_path), 1, first=YESTERDAY)
+    before = YESTERDAY - timedelta(days=1)
+    result = run("verify", tmp_path, "--public-key", key, "--until", before)
+    assert result.exit_code == 5
+    assert (
+        f"there is no package of {before}; the next one is of {YESTERDAY}: --until says which day must be the last"
+        in result.stdout
+    )
 
 
 def test_a_report_for_programs_says_everything(evidence: Path, key: Path) -> None:
@@ -145,6 +167,7 @@ def test_a_report_for_programs_says_everything(evidence: Path, key: Path) -> Non
         "publicKeys": [KEY.fingerprint],
         "from": f"{second}",
         "until": f"{YESTERDAY}",
+        "begins": None,
         "anchor": sealed[0].as_previous.to_json(),
         "packages": [
             {
@@ -153,6 +176,7 @@ def test_a_report_for_programs_says_everything(evidence: Path, key: Path) -> Non
                 "sequence": one.manifest.sequence,
                 "manifestSha256": one.manifest_sha256,
                 "files": 12,
+                "filesPresent": 12 - findings,
                 "bytes": size,
                 "totals": one.manifest.totals.to_json(),
                 "findings": findings,
@@ -167,7 +191,7 @@ def test_a_report_for_programs_says_everything(evidence: Path, key: Path) -> Non
                 f"the package before {second} was not looked at; its manifest's SHA-256 must be "
                 f"{sealed[0].manifest_sha256}"
             ),
-            f"1 package(s) earlier than {second} were not looked at: {first}",
+            f"1 package earlier than {second} was not looked at: {first}",
         ],
     }
 
@@ -266,6 +290,20 @@ def test_what_is_no_package_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "2026-11-20" / "manifest.json").write_bytes(b"[]")
     (tmp_path / "2026-11-20" / "manifest.sig").write_bytes(b"[]")
     assert run("show", tmp_path).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "error: manifest.json is no JSON object: it was changed or cut off"),
+        (b'{"schema": 1}', "error: manifest.json is JSON in another form than the one that is sealed: it was changed"),
+    ],
+)
+def test_a_damaged_manifest_is_told_in_plain_words(evidence: Path, content: bytes, says: str) -> None:
+    """Without what a parser says."""
+    (evidence / f"{YESTERDAY}" / "manifest.json").write_bytes(content)
+    shown = run("show", evidence)
+    assert (shown.exit_code, shown.stderr.startswith(says)) == (2, True)
 
 
 @pytest.fixture(scope="module", name="aws")

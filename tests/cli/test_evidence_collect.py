@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,6 +92,23 @@ def test_collected_again_nothing_changes(aws: LocalAws, tmp_path: Path, key: Pat
     assert not aws.config.journal.calls("SelectResourceConfig")
 
 
+def test_a_key_is_replaced_once_the_old_one_is_named(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """As a private or a public one; both public keys lie beside the packages, and verify takes them as printed."""
+    output, new = tmp_path / "evidence", tmp_path / "new.pem"
+    new.write_text(LocalKey.generate().pem())
+    assert collect(aws, output, key, "--day", YESTERDAY - timedelta(days=1)).exit_code == 0
+    refused = collect(aws, output, new)
+    assert (refused.exit_code, "the package before it is not signed by key" in refused.stderr) == (2, True)
+    for older in (key, output / "public-key.pem"):
+        done = collect(aws, output, new, "--older-key", older)
+        assert done.exit_code == 0, done.output
+        assert "public-key.pem is another key than the one that signs" in done.stderr
+        assert len(list(output.glob("public-key*.pem"))) == 2
+        command = done.stdout.splitlines()[-1].removeprefix("Verify: rolecall evidence ").split()
+        assert run(aws, *command).exit_code == 0
+    assert run(aws, "verify", output, "--public-key", output / "public-key.pem").exit_code == 3
+
+
 def test_a_region_that_fails_is_named_and_the_next_run_goes_on(aws: LocalAws, tmp_path: Path, key: Path) -> None:
     """What was collected stays; nothing is sealed until all is there."""
     output = tmp_path / "evidence"
@@ -129,6 +147,50 @@ def test_options_that_make_no_sense_are_refused(
     assert done.exit_code == 2
     assert message in done.output.replace("\n", " ")
     assert not (tmp_path / "evidence").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output", "FILE"], "Invalid value for --output:"),
+        (["--output", "FILE/evidence"], "file is no folder"),
+        (["--key", "FILE"], "private key is 'no private key as PEM, or one with a password'"),
+        (["--older-key", "FILE"], "public key is 'no public key as PEM'"),
+        (["--older-key", "FOLDER/none.pem"], "No such file or directory"),
+        (["--rule-name", ""], "Invalid value for --rule-name: is blank"),
+        (["--key", "no/such/key.pem"], "is no file, and no id, ARN or alias of a KMS key"),
+    ],
+)
+def test_what_needs_no_account_is_looked_at_first(
+    tmp_path: Path, key: Path, arguments: list[str], message: str
+) -> None:
+    """Nobody signs in to be told of a typing error."""
+    (tmp_path / "file").write_text("secret")
+    named = [one.replace("FILE", str(tmp_path / "file")).replace("FOLDER", str(tmp_path)) for one in arguments]
+    environment = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "COLUMNS": "300"}
+    options = ["--output", str(tmp_path / "evidence"), "--key", str(key), "--region", "eu-west-1", *named]
+    done = CliRunner(env=environment).invoke(app, ["evidence", "collect", *options])
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_region_that_nobody_knows_is_told(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """It may be new, so it is asked all the same."""
+    done = run(aws, "collect", "--output", tmp_path / "evidence", "--key", key, "--region", "eu-west-9")
+    assert "eu-west-9 is no region that boto3 knows: unless it is a new one, look at --region" in done.stderr
+    known = run(aws, "collect", "--output", tmp_path / "other", "--key", key, "--region", "eu-west-1")
+    assert "boto3" not in known.stderr
+
+
+def test_a_sealed_day_that_has_lost_a_file_is_told(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """Even if nothing else is said: there is no report to be pointed to."""
+    output = tmp_path / "evidence"
+    assert collect(aws, output, key).exit_code == 0
+    (output / str(YESTERDAY) / "report.html").unlink()
+    again = collect(aws, output, key, "--quiet")
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert f"{YESTERDAY} is sealed, but report.html of it is missing: see rolecall evidence verify" in again.stderr
 
 
 def test_what_is_no_key_is_refused(aws: LocalAws, tmp_path: Path) -> None:
@@ -235,3 +297,19 @@ def test_no_day_is_put_before_the_first(aws: LocalAws, tmp_path: Path, key: Path
     assert refused.exit_code == 2
     assert f"packages begin on {YESTERDAY}, and none can be put before the first" in refused.stderr
     assert collect(aws, output, key).exit_code == 0
+
+
+def test_no_chain_begins_anew_unless_it_is_asked_for(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """Packages that were collected once and are gone were hidden, or lie elsewhere."""
+    output = tmp_path / "evidence"
+    assert collect(aws, output, key, "--day", YESTERDAY - timedelta(days=1)).exit_code == 0
+    shutil.rmtree(output / str(YESTERDAY - timedelta(days=1)))
+    refused = collect(aws, output, key)
+    assert refused.exit_code == 2
+    assert f"it would be number 1 of a chain, but {YESTERDAY - timedelta(days=1)} was collected" in refused.stderr
+    assert not (output / str(YESTERDAY)).exists()
+    begun = collect(aws, output, key, "--begin")
+    assert begun.exit_code == 0, begun.output
+    assert "Sealed as number 1;" in begun.stdout
+    verified = run(aws, "verify", output, "--public-key", output / "public-key.pem")
+    assert (verified.exit_code, f"the chain begins on {YESTERDAY}, with number 1" in verified.stdout) == (0, True)

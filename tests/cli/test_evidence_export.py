@@ -33,7 +33,7 @@ def test_every_instance_with_a_verdict_has_a_finding(packages: Path, tmp_path: P
     output = tmp_path / "findings.jsonl"
     done = export(packages, "--format", "ocsf", "--output", output)
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "58 finding(s); 2 instance(s) without a recorded verdict have none" in done.stderr
+    assert "58 findings; 2 instances without a recorded verdict have none" in done.stderr
     findings = [json.loads(line) for line in output.read_text().splitlines()]
     assert len({one["finding_info"]["uid"] for one in findings}) == len(findings) == 58
     assert Counter(one["compliance"]["status"] for one in findings) == {

@@ -115,6 +115,16 @@ def test_a_damaged_file_is_named(bucket: Path) -> None:
     assert "i-other" in done.stdout
 
 
+def test_a_place_whose_only_file_cannot_be_read_is_not_covered(bucket: Path) -> None:
+    """Whatever its name promises."""
+    [path] = bucket.rglob(f"{OTHER}_Config_*")
+    path.write_bytes(b"no json")
+    done = replay("--snapshots", bucket, "--on", "2026-03-31")
+    assert done.exit_code == 2
+    assert f"2026-03-31: {OTHER} in {REGION}: 1 file could not be read: what only it holds is missing" in done.stderr
+    assert "1 of 2 accounts and regions are covered" in done.stdout
+
+
 def test_an_empty_folder_covers_nothing(tmp_path: Path) -> None:
     """It is said, and the result is not that all is well."""
     done = replay("--snapshots", tmp_path, "--on", "2026-03-31")
@@ -127,7 +137,8 @@ def test_an_empty_folder_covers_nothing(tmp_path: Path) -> None:
     [
         ([], "give a day, or --from and --to"),
         (["--on", "2026-03-31", "--from", "2026-03-01"], "give a day, or --from and --to"),
-        (["--from", "2026-03-01"], "goes with the other"),
+        (["--from", "2026-03-01"], "name the last day with --to; for 2026-03-01 alone use --on"),
+        (["--to", "2026-03-01"], "name the first day with --from, too"),
         (["--from", "2026-03-02", "--to", "2026-03-01"], "is later than"),
         (["--on", "2999-01-01"], "is not over"),
         (["--on", "31.3.2026"], "is no day"),

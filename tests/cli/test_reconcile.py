@@ -234,11 +234,31 @@ def test_security_hub_that_is_off(world: World) -> None:
     world.aws.security_hub.disable(world.account, "eu-west-1")
     result = world.reconcile("--region", "eu-west-1", "--region", "us-east-1", "-f", "json")
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[0] == (
+    told, off, summary = result.stderr.splitlines()
+    assert off == f"Security Hub is off in {world.account} in eu-west-1: nothing could be compared there."
+    assert summary.startswith("1 finding differs from what AWS Config recorded: 1 missing;")
+    assert told == (
         f"error: {world.account} in eu-west-1: Security Hub is not enabled for account {world.account} in eu-west-1: "
         f"Account {world.account} is not subscribed to AWS Security Hub"
     )
     assert [(row["region"], row["difference"]) for row in json.loads(result.stdout)] == [("us-east-1", "missing")]
+
+
+def test_security_hub_that_is_off_everywhere(world: World) -> None:
+    """Nothing was compared, which is not the same as that nothing differs."""
+    world.aws.security_hub.disable(world.account, "eu-west-1")
+    result = world.reconcile("--region", "eu-west-1")
+    assert result.exit_code == 2
+    assert result.stdout.splitlines() == [
+        f"Security Hub is off in {world.account} in eu-west-1: nothing could be compared there.",
+        "Nothing was compared.",
+    ]
+
+
+def test_a_blank_rule_name_is_refused(world: World) -> None:
+    """As an unset variable gives it; the option is named."""
+    result = world.reconcile("--rule-name", "")
+    assert (result.exit_code, "Invalid value for --rule-name: is blank" in result.stderr) == (2, True)
 
 
 def test_a_recorder_that_is_stopped(world: World) -> None:
@@ -304,7 +324,7 @@ def test_a_finding_that_rolecall_did_not_make_is_left_alone(world: World) -> Non
     result = world.reconcile(*APPLY)
     assert (result.exit_code, world.received()) == (0, [])
     assert result.stderr == (
-        "note: 1 active finding(s) with rolecall's GeneratorId were not made by rolecall, and are left alone: by-hand\n"
+        "note: 1 active finding with rolecall's GeneratorId was not made by rolecall, and is left alone: by-hand\n"
     )
 
 

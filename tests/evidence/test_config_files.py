@@ -80,3 +80,25 @@ def test_coverage_says_what_cannot_be_known() -> None:
         "no snapshot from before the end of the day: instances that have not changed since may be missing",
         "no file covers it",
     ]
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "found"),
+    [
+        ((), (date(2026, 3, 5), 5, 0)),
+        ([history(2)], (date(2026, 3, 5), 4, 0)),
+        ([history(6)], (date(2026, 3, 5), 4, 1)),
+        ([snapshot(5)], (date(2026, 3, 1), 4, 1)),
+        ([snapshot(1), snapshot(5)], (None, 3, 2)),
+        ([history(20)], (date(2026, 3, 5), 5, 0)),
+    ],
+    ids=["none", "before the snapshot", "since", "the snapshot", "all snapshots", "after the day"],
+)
+def test_what_could_not_be_read_covers_nothing(
+    unreadable: list[ConfigFile], found: tuple[date | None, int, int]
+) -> None:
+    """Nor is it missed where a later snapshot holds all."""
+    files = [snapshot(1), history(2), snapshot(5), history(6), history(7), history(20)]
+    [covered] = coverage(files, [], date(2026, 3, 6), [one.path for one in unreadable])
+    assert covered == PlaceCoverage(ONE, HOME, *found)
+    assert covered.missing.startswith(f"{found[2]} file") == bool(found[2])

@@ -227,6 +227,7 @@ def test_the_environment_says_what_is_deployed() -> None:
     assert environment.home_region == REGION
     assert environment.retention == Retention(LockMode.COMPLIANCE, 365)
     assert EvidenceEnvironment({**ENVIRONMENT, "ROLECALL_LOCK_MODE": ""}).retention is None
+    assert environment.older_keys == ()
 
 
 @pytest.mark.parametrize(

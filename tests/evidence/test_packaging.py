@@ -3,6 +3,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -132,9 +133,12 @@ def test_every_step_may_be_killed_anywhere(tmp_path_factory: pytest.TempPathFact
     assert reference.fuse.steps > 40
     for at in range(reference.fuse.steps):
         folder = shutil.copytree(before, tmp_path_factory.mktemp("killed"), dirs_exist_ok=True)
-        for fuse in (Fuse(at), *([Fuse(at // 2)] if at % 7 == 0 else [])):
-            with pytest.raises(Killed):
-                Days(folder, fuse).run(day)
+        with pytest.raises(Killed):
+            Days(folder, Fuse(at)).run(day)
+        if at % 7 == 0:
+            # Of a day that is sealed, little is left to do.
+            with suppress(Killed):
+                Days(folder, Fuse(at // 2)).run(day)
         days = Days(folder, Fuse())
         days.run(day)
         assert days.content() == content, at

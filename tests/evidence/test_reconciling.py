@@ -186,7 +186,7 @@ def test_doubted_exemptions_are_a_note(tmp_path: Path) -> None:
 
     report = sealed_with(tmp_path, change)
     assert report.outcome is Outcome.OK
-    assert report.notes[0].startswith("1 row(s) are exempt by what AWS Config recorded, and the rule does not agree")
+    assert report.notes[1].startswith("1 row is exempt by what AWS Config recorded, and the rule does not agree")
 
 
 FACTS = st.tuples(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,12 +16,15 @@ from rolecall.evidence.canonical import canonical_bytes
 from rolecall.evidence.keys import LocalKey, PublicKey
 from rolecall.evidence.manifest import Manifest, Period, Previous, RuleFacts, Totals
 from rolecall.evidence.received_manifest import read_manifest
+from rolecall.evidence.signature_form import ORDER
 from rolecall.evidence.signing import Signature, read_signature, signature_by, text_to_sign
 from rolecall.evidence.stores import FolderStore
 from tests.evidence.chains import ANOTHER_KEY, KEY, build
 
 SHA256 = "5e" * 32
-PREVIOUS = Previous(SHA256, base64.b64encode(b"signature").decode())
+NUMBERS = bytes.fromhex("3006020107020109")
+"""A signature's r and s, if there were one with such small ones."""
+PREVIOUS = Previous(SHA256, base64.b64encode(NUMBERS).decode())
 MANIFEST = Manifest(Period.of_day(date(2026, 11, 24)), 2, PREVIOUS, (), RuleFacts("rolecall", {}, "0.1.0"), Totals())
 FIRST = Manifest(Period.of_day(date(2026, 11, 23)), 1, None, (), RuleFacts("rolecall", {}, "0.1.0"), Totals())
 
@@ -32,7 +36,7 @@ FIRST = Manifest(Period.of_day(date(2026, 11, 23)), 1, None, (), RuleFacts("role
             MANIFEST,
             b"rolecall.evidence/v1\n2026-11-24T00:00:00.000Z\n2026-11-25T00:00:00.000Z\n2\n"
             + SHA256.encode()
-            + b"\nc2lnbmF0dXJl",
+            + b"\nMAYCAQcCAQk=",
         ),
         (
             FIRST,
@@ -125,7 +129,13 @@ def test_a_signature_file_is_read_back() -> None:
     assert KEY.verifies(b"text", read_signature(raw).raw)
 
 
-SIGNATURE = Signature("f" * 64, base64.b64encode(b"signature!").decode())
+def twin(signature: bytes) -> bytes:
+    """The other signature that is as good, with n - s."""
+    r, s = decode_dss_signature(signature)
+    return encode_dss_signature(r, ORDER - s)
+
+
+SIGNATURE = Signature("f" * 64, base64.b64encode(NUMBERS).decode())
 
 
 @pytest.mark.parametrize(
@@ -136,11 +146,12 @@ SIGNATURE = Signature("f" * 64, base64.b64encode(b"signature!").decode())
         SIGNATURE.to_bytes().replace(b"ECDSA_SHA_256", b"ECDSA_SHA_512"),
         SIGNATURE.to_bytes().replace(b"signature/v1", b"signature/v2"),
         SIGNATURE.to_bytes().replace(b"}", b',"x":1}'),
-        SIGNATURE.to_bytes().replace(b"IQ==", b"IR=="),
-        SIGNATURE.to_bytes().replace(b"IQ==", b"IQ"),
-        SIGNATURE.to_bytes().replace(b"IQ==", b"IQ== "),
+        SIGNATURE.to_bytes().replace(b"CAQk=", b"CAQl="),
+        SIGNATURE.to_bytes().replace(b"CAQk=", b"CAQk"),
+        SIGNATURE.to_bytes().replace(b"CAQk=", b"CAQk= "),
         Signature("f" * 64, "").to_bytes(),
-        Signature("f" * 64, base64.b64encode(bytes(81)).decode()).to_bytes(),
+        Signature("f" * 64, base64.b64encode(NUMBERS + b"\0").decode()).to_bytes(),
+        Signature("f" * 64, base64.b64encode(twin(NUMBERS)).decode()).to_bytes(),
         b'{"signature":7}',
         b"[]",
     ],
@@ -170,7 +181,7 @@ def test_another_form_of_a_signature_is_refused(raw: bytes) -> None:
         (b'"files":[]', b'"files":[{"path":7}]', "files[0].path"),
         (b'"files":[]', b'"files":null', "files"),
         (b'"manifestSha256":"5e', b'"manifestSha256":"5E', "previous.manifestSha256"),
-        (b'"signature":"c2l', b'"signature":"*2l', "previous.signature"),
+        (b'"signature":"MAY', b'"signature":"*AY', "previous.signature"),
         (b'"compliant":0', b'"compliant":null', "totals.compliant"),
         (b'"compliant":0', b'"compliant":0,"compliantx":0', "the manifest"),
         (b'"name":"rolecall"', b'"name":""', "rule.name"),
@@ -210,6 +221,38 @@ def test_the_schema_of_manifests_takes_what_is_sealed_and_no_more(tmp_path: Path
         sealed | {"totals": {}},
     ):
         assert not validator.is_valid(changed)
+
+
+class Giving:
+    """A signer that gives this."""
+
+    fingerprint = KEY.fingerprint
+
+    def __init__(self, signature: bytes) -> None:
+        self._signature = signature
+
+    def sign(self, text: bytes) -> bytes:  # noqa: ARG002 - whatever the text is
+        """What it was told."""
+        return self._signature
+
+    def verifies(self, text: bytes, signature: bytes) -> bool:
+        """As the key says."""
+        return KEY.verifies(text, signature)
+
+
+def test_of_two_signatures_that_are_as_good_one_is_kept() -> None:
+    """KMS may give either: the same one is written, and it verifies."""
+    given_one = KEY.sign(b"text")
+    kept = signature_by(Giving(given_one), b"text")
+    assert kept == signature_by(Giving(twin(given_one)), b"text")
+    assert KEY.public.verifies(b"text", kept.raw)
+    assert KEY.public.verifies(b"text", twin(kept.raw)), "or there would be nothing to refuse"
+
+
+def test_what_is_no_signature_is_not_kept() -> None:
+    """Whoever signs has to give one."""
+    with pytest.raises(InvalidManifest, match=r"manifest\.sig: signature is b'none'"):
+        signature_by(Giving(b"none"), b"text")
 
 
 VALUES = st.recursive(

@@ -1,5 +1,6 @@
 """Whoever changes anything of what was sealed is found out, with the exit code that says what kind of wrong it is."""
 
+import base64
 import gzip
 import hashlib
 import os
@@ -11,12 +12,14 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from rolecall.cli.evidence_verify import EXIT_CODES
 from rolecall.evidence.canonical import canonical_bytes
 from rolecall.evidence.findings import Outcome, Report
 from rolecall.evidence.manifest import Manifest
 from rolecall.evidence.packages import read_package
+from rolecall.evidence.signature_form import ORDER
 from rolecall.evidence.signing import signature_by, text_to_sign
 from rolecall.evidence.stores import FolderStore
 from rolecall.evidence.verifying import verify
@@ -33,6 +36,8 @@ PART = "evaluations/111122223333_eu-west-1.jsonl.gz"
 SPREADSHEET = "evaluations/111122223333_eu-west-1.csv.gz"
 FILES = sorted(A_DAY.files())
 SEAL = ["manifest.json", "manifest.sig"]
+BEGINNING = f"the chain begins on {FIRST_DAY}, with number 1: compare with the day that you know"
+"""What is noted of every chain whose first package is there and proven."""
 
 
 @pytest.fixture(scope="module", name="sealed")
@@ -297,6 +302,20 @@ def test_a_newer_signature_of_the_same_manifest_is_tampering(chain: Path) -> Non
     assert places(verified(chain)) == {(TAMPERED, THIRD, "manifest.json")}
 
 
+def test_the_twin_of_the_newest_signature_is_tampering(chain: Path) -> None:
+    """Anybody can make it, and it is as good: no package comes after it that names the one that was there."""
+    day = read_package(FolderStore(chain), LAST_DAY)
+    r, s = decode_dss_signature(day.signature.raw)
+    other = encode_dss_signature(r, ORDER - s)
+    text = text_to_sign(day.manifest, day.manifest_sha256)
+    assert KEY.public.verifies(text, other)
+    changed = replace(day.signature, value=base64.b64encode(other).decode())
+    (chain / f"{LAST_DAY}" / "manifest.sig").write_bytes(changed.to_bytes())
+    report = verified(chain)
+    assert places(report) == {(TAMPERED, LAST_DAY, "manifest.sig")}
+    assert "with the smaller s" in next(report.all_findings()).says
+
+
 def test_a_day_sealed_again_with_the_right_key_breaks_the_chain(chain: Path) -> None:
     """Its own files agree with it; the next package does not."""
     rewritten(chain, SECOND, replace(manifest_of(chain), rule=replace(manifest_of(chain).rule, name="x")), key=KEY)
@@ -369,6 +388,67 @@ def test_a_file_that_grows_without_end_is_read_no_further_than_the_manifest_says
     assert "longer than the" in next(report.all_findings()).says
 
 
+def sha256(path: Path) -> str:
+    """Of a file as it is, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "change", [change_first_byte, change_middle_byte, change_last_byte], ids=lambda one: one.__name__
+)
+@pytest.mark.parametrize("path", [PART, SPREADSHEET, "coverage.json"])
+def test_a_changed_byte_is_told_by_both_hashes(chain: Path, change: Callable[[Path], None], path: str) -> None:
+    """Wherever it is, and whether what is left can be decompressed or not."""
+    file = chain / f"{SECOND}" / path
+    was = sha256(file)
+    change(file)
+    [found] = verified(chain).all_findings()
+    assert found.says == f"was changed: its SHA-256 is {sha256(file)}; the manifest says {was}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "says"),
+    [
+        (b"{", b"[", "manifest.json", "is no JSON object: it was changed or cut off; its SHA-256 is {now}"),
+        (
+            b'":',
+            b'": ',
+            "manifest.json",
+            "is JSON in another form than the one that is sealed: it was changed; its SHA-256 is {now}",
+        ),
+        (
+            b'"sequence":2',
+            b'"sequence":-2',
+            "manifest.json",
+            "sequence is -2; allowed: a number of at least 0; its SHA-256 is {now}",
+        ),
+        (
+            b'"sequence":2',
+            b'"sequence":3',
+            "manifest.sig",
+            "is no signature of this manifest, whose SHA-256 is {now}, by key {key}: one of the two was changed",
+        ),
+    ],
+)
+def test_a_changed_manifest_is_told_in_plain_words(chain: Path, old: bytes, new: bytes, path: str, says: str) -> None:
+    """With the hash that it has now: whoever has kept another one can compare."""
+    file = chain / f"{SECOND}" / "manifest.json"
+    file.write_bytes(file.read_bytes().replace(old, new, 1))
+    found = next(verified(chain).all_findings())
+    assert (found.path, found.says) == (path, says.format(now=sha256(file), key=KEY.fingerprint))
+
+
+def test_a_file_that_was_sealed_damaged_is_what_it_was(chain: Path) -> None:
+    """Nobody changed it since: the problem itself is said."""
+    folder = chain / f"{LAST_DAY}"
+    (folder / PART).write_bytes(b"no gzip")
+    manifest = manifest_of(chain, LAST_DAY)
+    files = [replace(one, size=7, sha256=sha256(folder / PART)) if one.path == PART else one for one in manifest.files]
+    rewritten(chain, LAST_DAY, replace(manifest, files=files), key=KEY)
+    [found] = verified(chain).all_findings()
+    assert (found.path, found.says.startswith("cannot be decompressed: ")) == (PART, True)
+
+
 # --- days -------------------------------------------------------------------------------------------------------------
 
 
@@ -400,7 +480,10 @@ def test_a_renamed_day_is_a_gap_and_is_said(chain: Path) -> None:
     (chain / f"{SECOND}").rename(chain / f"old-{SECOND}")
     report = verified(chain)
     assert report.outcome is GAP
-    assert report.notes == (f"1 thing(s) that belong to no package were not looked at: old-{SECOND}",)
+    assert report.notes == (
+        BEGINNING,
+        f"1 name of no package was not looked at: old-{SECOND}",
+    )
 
 
 def test_a_day_that_is_a_link_is_tampering(chain: Path, tmp_path: Path) -> None:
@@ -440,7 +523,8 @@ def test_what_was_sealed_verifies(tmp_path: Path, content: object) -> None:
     """Days with nothing, too."""
     build(FolderStore(tmp_path), DAYS, content=content)  # type: ignore[arg-type]  # a Day
     report = verified(tmp_path)
-    assert (report.outcome, list(report.all_findings()), report.notes) == (Outcome.OK, [], ())
+    assert (report.outcome, list(report.all_findings()), report.notes) == (Outcome.OK, [], (BEGINNING,))
+    assert report.begins == FIRST_DAY
     assert [package.sequence for package in report.packages] == [1, 2, 3, 4]
 
 
@@ -450,7 +534,7 @@ def test_a_part_of_a_chain_verifies_from_a_day_that_is_named(chain: Path) -> Non
     shutil.rmtree(chain / f"{FIRST_DAY}")
     report = verify(FolderStore(chain), [KEY.public], until=LAST_DAY, first=SECOND)
     assert report.outcome is Outcome.OK
-    assert report.anchor == before.as_previous
+    assert (report.anchor, report.begins) == (before.as_previous, None)
 
 
 def test_a_replaced_key_is_pinned_beside_the_old_one(chain: Path) -> None:
@@ -460,12 +544,30 @@ def test_a_replaced_key_is_pinned_beside_the_old_one(chain: Path) -> None:
     assert report.outcome is Outcome.OK
 
 
+def test_a_chain_that_begins_anew_is_said_to_begin_then(tmp_path: Path) -> None:
+    """Whoever hides all packages, and has the next day sealed as the first, is found by whoever knows the day."""
+    build(FolderStore(tmp_path), 1, first=LAST_DAY)
+    report = verified(tmp_path)
+    assert report.outcome is Outcome.OK
+    assert report.notes == (BEGINNING.replace(f"{FIRST_DAY}", f"{LAST_DAY}"),)
+
+
+def test_a_first_package_that_is_not_proven_begins_nothing(chain: Path) -> None:
+    """It may be anybody's."""
+    rewritten(chain, FIRST_DAY, manifest_of(chain, FIRST_DAY), key=ANOTHER_KEY)
+    report = verified(chain)
+    assert (report.begins, report.notes) == (None, ())
+
+
 def test_later_packages_are_left_alone(chain: Path) -> None:
     """Whoever audits a period is not told of what came after it."""
     (chain / f"{LAST_DAY}" / PART).write_bytes(b"")
     report = verified(chain, THIRD)
     assert report.outcome is Outcome.OK
-    assert report.notes == (f"1 package(s) later than {THIRD} were not looked at: {LAST_DAY}",)
+    assert report.notes == (
+        BEGINNING,
+        f"1 package later than {THIRD} was not looked at: {LAST_DAY}",
+    )
 
 
 def test_no_package_cannot_be_verified(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ VARIANTS: dict[str, Json] = {
         "evidenceLockMode": "COMPLIANCE",
         "evidenceLockDays": 2557,
         "evidenceConcurrency": 40,
+        "evidenceOlderKeys": "arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd",
         "evidenceScheduleHourUtc": 3,
         "logRetentionDays": 30,
         "alarmTopic": "none",
@@ -313,6 +314,48 @@ def test_the_seal_alone_signs() -> None:
         },
     }
     assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+
+
+OLDER_KEYS = [f"arn:aws:kms:{HOME}:{AUDIT}:key/{number}b1d4c7e-0000-4000-8000-000000000000" for number in (1, 2)]
+
+
+def replaced(*older_keys: str) -> tuple[set[str], Json]:
+    """With older keys: the logical ids of the keys of the stack, and its alias, which is one."""
+    settings = {**IN_AN_ORGANIZATION, "alarmTopic": "none", "evidenceOlderKeys": list(older_keys)}
+    return {*resources("AWS::KMS::Key", STACK, **settings)}, properties("AWS::KMS::Alias", STACK, **settings)
+
+
+def test_each_older_key_makes_the_stack_have_a_new_one() -> None:
+    """Which the alias leads to; the one before is no part of the stack any more, and stays."""
+    ids = []
+    for number in range(3):
+        (key,), alias = replaced(*OLDER_KEYS[:number])
+        assert (alias["AliasName"], alias["TargetKeyId"]) == ("alias/rolecall-evidence", {"Ref": key})
+        ids.append(key)
+    assert ids[0] == "EvidenceSigningKeyE88B15E8"
+    assert len(set(ids)) == 3
+
+
+def test_the_seal_may_verify_by_older_keys_and_sign_by_none() -> None:
+    """By exactly these; nothing else about the stack changes."""
+    settings = {**IN_AN_ORGANIZATION, "evidenceOlderKeys": OLDER_KEYS}
+    (key,), _ = replaced(*OLDER_KEYS)
+    arn = {"Fn::GetAtt": [key, "Arn"]}
+    found = evidence_statements(**settings)
+    signing = found.pop(key)
+    own = found["EvidenceSealRoleDefaultPolicy31295DD7"]
+    assert own[-2:] == [
+        allow("kms:GetPublicKey", "kms:Sign", "kms:Verify", on=arn),
+        allow("kms:GetPublicKey", "kms:Verify", on=OLDER_KEYS),
+    ]
+    expected = STATEMENTS["EvidenceSealRoleDefaultPolicy31295DD7"]
+    assert found == STATEMENTS | {"EvidenceSealRoleDefaultPolicy31295DD7": [*expected[:-1], *own[-2:]]}
+    assert signing == evidence_statements(**IN_AN_ORGANIZATION)["EvidenceSigningKeyE88B15E8"]
+    seal = resources("AWS::Lambda::Function", STACK, **settings)["EvidenceSealFunction"]["Properties"]
+    assert seal["Environment"]["Variables"] == OF_THE_SEAL | {
+        "ROLECALL_SIGNING_KEY": arn,
+        "ROLECALL_OLDER_KEYS": ",".join(OLDER_KEYS),
+    }
 
 
 def retained(resource_type: str, **settings: object) -> set[tuple[str, str]]:

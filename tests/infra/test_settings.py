@@ -37,6 +37,7 @@ DEFAULTS = {
     "evidence": False,
     "evidence_lock_mode": "GOVERNANCE",
     "evidence_lock_days": 400,
+    "evidence_older_keys": (),
     "evidence_concurrency": 10,
     "evidence_schedule_hour_utc": 6,
 }
@@ -45,10 +46,12 @@ ALL_NAMES = (
     "mode, stackName, ruleName, ruleParameters, scheduleFrequency, memoryMb, timeoutSeconds, reservedConcurrency, "
     "logRetentionDays, logLevel, eventBus, alarmTopic, alarmEmail, dashboard, conformancePack, companionRules, "
     "securityHub, findingSeverities, keepPassedFindings, remediationUrl, findingsConcurrency, suppressNativeFindings, "
-    "insights, evidence, evidenceLockMode, evidenceLockDays, evidenceConcurrency, evidenceScheduleHourUtc"
+    "insights, evidence, evidenceLockMode, evidenceLockDays, evidenceOlderKeys, evidenceConcurrency, "
+    "evidenceScheduleHourUtc"
 )
 REASONS = "PROFILE_NOT_ALLOWED, EXEMPT, EXEMPTION_EXPIRED, EXEMPTION_INVALID, NO_PROFILE"
 SEVERITIES = "INFORMATIONAL, LOW, MEDIUM, HIGH, CRITICAL"
+KMS_KEY = "arn:aws:kms:eu-west-1:111122223333:key/1b1d4c7e-0000-4000-8000-000000000000"
 BUS = "arn:aws-us-gov:events:us-gov-west-1:111122223333:event-bus/evaluations"
 TOPIC = "arn:aws-cn:sns:cn-north-1:111122223333:on-call"
 RETENTIONS = "1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653"
@@ -228,7 +231,7 @@ REFUSED: Mapping[str, tuple[dict[str, object], str, str]] = {
     ),
     "true, which is no number": (
         {"reservedConcurrency": True},
-        "setting reservedConcurrency is True",
+        "setting reservedConcurrency is true",
         "a whole number of 1 or more, or nothing to reserve none",
     ),
     "a retention that CloudWatch Logs does not have": (
@@ -307,8 +310,18 @@ REFUSED: Mapping[str, tuple[dict[str, object], str, str]] = {
     ),
     "native findings suppressed without any other": (
         {"suppressNativeFindings": True},
-        "setting suppressNativeFindings is True",
+        "setting suppressNativeFindings is true",
         "false unless securityHub is true, or no finding at all would be left",
+    ),
+    "an older key by its alias": (
+        {"evidence": True, "evidenceOlderKeys": ["alias/Rolecall-evidence"]},
+        "setting evidenceOlderKeys is 'alias/Rolecall-evidence'",
+        "a list of ARNs of KMS keys of the home region, each once",
+    ),
+    "an older key twice": (
+        {"evidenceOlderKeys": f"{KMS_KEY},{KMS_KEY}"},
+        f"setting evidenceOlderKeys is '{KMS_KEY}'",
+        "each key once",
     ),
     "findings from a bus by its ARN": (
         {"securityHub": True, "eventBus": BUS},

@@ -1,6 +1,6 @@
 """The account whose bucket and key an evidence command is told of. For the command line alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -15,6 +15,12 @@ _ANY_REGION = "us-east-1"
 
 class EvidenceAccount(LiveAccount):
     """Credentials for reading packages or using the signing key. Everything raises ServiceError."""
+
+    def unknown(self, regions: Iterable[str]) -> list[str]:
+        """Those that botocore does not know. It may be older than a region, so none is refused for it."""
+        partitions = self._core.get_available_partitions()
+        known = {name for partition in partitions for name in self._core.get_available_regions("ec2", partition)}
+        return [region for region in regions if region not in known]
 
     @contextmanager
     def packages(self, bucket: str, prefix: str, region: str | None) -> Iterator[ObjectStore]:

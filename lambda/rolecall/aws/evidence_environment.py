@@ -3,6 +3,7 @@
 ROLECALL_LEDGER_BUCKET     ledger, plans and shards
 ROLECALL_PACKAGES_BUCKET   packages, below packages/; seal alone
 ROLECALL_SIGNING_KEY       id, ARN or alias of the KMS key; seal alone
+ROLECALL_OLDER_KEYS        comma-separated ARNs of the keys that it took the place of; default: none; seal alone
 ROLECALL_LOCK_MODE         GOVERNANCE or COMPLIANCE; empty, or without days: no lock; seal alone
 ROLECALL_LOCK_DAYS         how many days an object is locked; seal alone
 ROLECALL_RULE_NAME         the rule's own name; default: POWERTOOLS_SERVICE_NAME
@@ -31,7 +32,7 @@ from rolecall.aws.evidence_sources import (
 )
 from rolecall.aws.member_sessions import MemberServices
 from rolecall.aws.object_store import LockMode, ObjectStore, Retention
-from rolecall.aws.signing_key import SigningKey
+from rolecall.aws.signing_key import OlderKey, SigningKey
 from rolecall.errors import InvalidSetting
 from rolecall.evidence.comparing import RuleDefinition
 from rolecall.evidence.plan import Deployed, Plan, plan_account, plan_organization
@@ -88,6 +89,11 @@ class EvidenceEnvironment:
         return SigningKey(self._client("kms"), self._environ["ROLECALL_SIGNING_KEY"])
 
     @cached_property
+    def older_keys(self) -> tuple[OlderKey, ...]:
+        """Those that may have signed the package before."""
+        return tuple(OlderKey(self._client("kms"), key) for key in self._listed("ROLECALL_OLDER_KEYS"))
+
+    @cached_property
     def evidence(self) -> OrganizationEvidence | AccountEvidence:
         """Whom to ask about shards; `started` comes first."""
         if not self._aggregator:
@@ -101,7 +107,7 @@ class EvidenceEnvironment:
 
     def plan(self, day: date) -> Plan:
         """What `day` covers, as far as can be seen now. Raises ServiceError, OutOfTime."""
-        regions = tuple(self._environ.get("ROLECALL_REGIONS", "").replace(",", " ").split()) or (self.home_region,)
+        regions = self._listed("ROLECALL_REGIONS") or (self.home_region,)
         deployed = Deployed(
             day=day,
             home_region=self.home_region,
@@ -115,6 +121,9 @@ class EvidenceEnvironment:
         accounts = organization_accounts(self._client("organizations"), self.deadline)
         sources = aggregated_sources(self._aggregator)
         return plan_organization(deployed, accounts, sources, regions, self._aggregator.rules(self.rule.name))
+
+    def _listed(self, name: str) -> tuple[str, ...]:
+        return tuple(self._environ.get(name, "").replace(",", " ").split())
 
     @cached_property
     def _aggregator(self) -> Aggregator | None:

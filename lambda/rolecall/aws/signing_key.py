@@ -1,6 +1,7 @@
 """AWS KMS: the asymmetric key that evidence is signed with. Its private half never leaves KMS."""
 
 import hashlib
+from functools import cached_property
 from typing import Any
 
 from rolecall.aws.clients import calling
@@ -63,3 +64,27 @@ class SigningKey:
                 return False
             raise
         return answer.get("SignatureValid") is True
+
+
+class OlderKey:
+    """A `signing.Verifier`: a key that another one took the place of. Needs kms:GetPublicKey and kms:Verify on it.
+
+    KMS is asked about it only when its turn comes: once a package of the new key is there, the old one may be disabled.
+    """
+
+    def __init__(self, kms_client: Any, key_id: str) -> None:  # noqa: ANN401 - made by boto3
+        self._client = kms_client
+        self._key_id = key_id
+
+    @cached_property
+    def _key(self) -> SigningKey:
+        return SigningKey(self._client, self._key_id)
+
+    @property
+    def fingerprint(self) -> str:
+        """As of a SigningKey. Raises ServiceError, InvalidKey."""
+        return self._key.fingerprint
+
+    def verifies(self, text: bytes, signature: bytes) -> bool:
+        """Whether the key signed `text`, as KMS says. Raises ServiceError, InvalidKey."""
+        return self._key.verifies(text, signature)

@@ -1,37 +1,33 @@
 """`rolecall evidence collect`: one account's package of a day, made on a laptop by the code that runs in AWS."""
 
-import hashlib
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Protocol, cast
+from typing import Annotated, Protocol
 
 import typer
 
+from rolecall.cli.evidence_key_files import KmsSigner, either_key, private_key, write_public_key
 from rolecall.cli.evidence_place import KMS_KEY, read_day
-from rolecall.cli.live import HasRegions, choose_regions
+from rolecall.cli.live import HasRegions, choose_regions, refuse_no_rule_name
 from rolecall.cli.output import UNUSABLE
 from rolecall.cli.screen import ProgressBar, complain, console, say
-from rolecall.errors import AlreadyWritten, AwsError, InvalidInput, InvalidKey, RolecallError, shown
+from rolecall.errors import AwsError, InvalidInput, RolecallError, shown
 from rolecall.evidence.collecting import Collector, Evidence
 from rolecall.evidence.packages import SealedPackage
 from rolecall.evidence.plan import Plan
 from rolecall.evidence.shard_header import ShardHeader, WhyNot
-from rolecall.evidence.signing import Signer
+from rolecall.evidence.signing import Signer, Verifier
 from rolecall.evidence.steps import planned
 from rolecall.evidence.stores import FolderStore
 
 WORKING = ".collecting"
 """The folder, in that of the packages, where plans and shards are kept: what is there is not collected again."""
-
-PUBLIC_KEY = "public-key.pem"
-
-_MAX_KEY_BYTES = 64 * 1024
 
 
 class Collection(Protocol):
@@ -45,16 +41,11 @@ class Collection(Protocol):
         """What a day covers. Raises AwsError, InvalidParameter."""
 
 
-class KmsSigner(Signer, Protocol):
-    """A key of KMS."""
-
-    @property
-    def public_key_der(self) -> bytes:
-        """SubjectPublicKeyInfo."""
-
-
 class CollectingAccount(HasRegions, Protocol):
     """What `aws.evidence_collection.CollectingAccount` offers; named here without importing it: boto3 loads slowly."""
+
+    def unknown(self, regions: Sequence[str]) -> list[str]:
+        """Those that boto3 does not know."""
 
     def collection(self, rule_name: str, regions: Sequence[str]) -> AbstractContextManager[Collection]:
         """What is asked of the account, in these regions. Raises AwsError."""
@@ -100,6 +91,20 @@ def collect(  # noqa: PLR0913 - one argument for each option
     all_regions: Annotated[
         bool, typer.Option("--all-regions", help="Every region that is enabled for the account.")
     ] = False,
+    older_key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A key that signed packages before --key did, public or private, as PEM. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    begin: Annotated[
+        bool,
+        typer.Option(
+            "--begin", help="Begin a chain with this day, although older days were collected that have no package."
+        ),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No summary and no progress; problems are named.")
     ] = False,
@@ -129,21 +134,28 @@ def collect(  # noqa: PLR0913 - one argument for each option
     - `2` an option is wrong, or something could not be collected or sealed
     """
     wanted = _over(day)
+    refuse_no_rule_name(rule_name, "--rule-name")
+    _refuse_no_folder(output)
+    local = _local_key(key)
+    older_keys = [either_key(path, "--older-key") for path in older_key or ()]
     account, regions = choose_regions(partial(_account, profile), region or [], all_regions=all_regions)
+    for unknown in account.unknown(regions):
+        say(f"{unknown} is no region that boto3 knows: unless it is a new one, look at --region")
     try:
-        with _signer(key, account, regions[0]) as signer:
+        with nullcontext(local) if local else account.signing_key(key, regions[0]) as signer:
             with account.collection(rule_name, regions) as collection:
                 plan = _collected(output, collection, regions, wanted, quiet=quiet)
-            package = _sealed(output, plan, signer)
-            _write_public_key(output, signer)
+            package = _sealed(output, plan, signer, older_keys, begin=begin)
+            public_keys = write_public_key(output, signer)
     except RolecallError as error:
         complain(str(error))
         raise typer.Exit(UNUSABLE) from None
     except OSError as error:
         complain(f"{error.filename or output}: {error.strerror or error}")
         raise typer.Exit(UNUSABLE) from None
+    _refuse_missing_files(output, package)
     if not quiet:
-        _sum_up(output, package)
+        _sum_up(output, package, public_keys)
 
 
 def _over(text: str | None) -> date:
@@ -162,25 +174,21 @@ def _account(profile: str | None) -> CollectingAccount:
     return CollectingAccount(profile)
 
 
-@contextmanager
-def _signer(key: str, account: CollectingAccount, region: str) -> Iterator[Signer]:
-    """Raises InvalidKey, OSError for a file that cannot be read, AwsError."""
-    if not Path(key).is_file():
-        if not KMS_KEY.fullmatch(key):
-            raise typer.BadParameter(
-                f"{shown(key)} is no file, and no id, ARN or alias of a KMS key", param_hint="--key"
-            )
-        with account.signing_key(key, region) as signing_key:
-            yield signing_key
-        return
-    from rolecall.evidence.keys import LocalKey  # noqa: PLC0415 - its library loads slowly, and --help needs none
+def _local_key(key: str) -> Signer | None:
+    """The key in a file; None for one of KMS. Raises BadParameter for what is neither."""
+    path = Path(key)
+    if path.exists() and not path.is_dir():
+        return private_key(path, "--key")
+    if not KMS_KEY.fullmatch(key):
+        raise typer.BadParameter(f"{shown(key)} is no file, and no id, ARN or alias of a KMS key", param_hint="--key")
+    return None
 
-    with Path(key).open("rb") as file:
-        try:
-            local = LocalKey.from_pem(file.read(_MAX_KEY_BYTES))
-        except InvalidKey as refused:
-            raise typer.BadParameter(f"{key}: {refused}", param_hint="--key") from None
-    yield local
+
+def _refuse_no_folder(output: Path) -> None:
+    """Raise BadParameter for what can be no folder: it is something else already, or lies in such."""
+    there = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise typer.BadParameter(f"{there} is no folder", param_hint="--output")
 
 
 def _collected(output: Path, collection: Collection, regions: Sequence[str], day: date, *, quiet: bool) -> Plan:
@@ -251,29 +259,24 @@ def _note(header: ShardHeader, bar: ProgressBar) -> None:
             say(f"{header.region}: {problem}")
 
 
-def _sealed(output: Path, plan: Plan, signer: Signer) -> SealedPackage:
+def _sealed(output: Path, plan: Plan, signer: Signer, older_keys: Sequence[Verifier], *, begin: bool) -> SealedPackage:
     from rolecall.evidence.packaging import sealed  # noqa: PLC0415 - templates and charts load slowly
 
-    return sealed(FolderStore(output / WORKING), FolderStore(output), plan.day, signer)
+    working, packages = FolderStore(output / WORKING), FolderStore(output)
+    return sealed(working, packages, plan.day, signer, older_keys=older_keys, begins_chain=begin)
 
 
-def _write_public_key(output: Path, signer: Signer) -> None:
-    """Beside the packages, for whoever has no other copy; another key that is there stays, and is told of."""
-    from rolecall.evidence.keys import LocalKey, PublicKey  # noqa: PLC0415 - its library loads slowly
-
-    if isinstance(signer, LocalKey):
-        public = signer.public
-    else:
-        # The only other signer.
-        public = PublicKey.from_der(cast("KmsSigner", signer).public_key_der)
-    pem = public.pem().encode()
-    try:
-        FolderStore(output).put_once(PUBLIC_KEY, pem, sha256=hashlib.sha256(pem).hexdigest())
-    except AlreadyWritten:
-        say(f"{output / PUBLIC_KEY} is another key than the one that signed: {public.fingerprint}")
+def _refuse_missing_files(output: Path, package: SealedPackage) -> None:
+    """Raise Exit once it said so: a day that was sealed before may have lost files since."""
+    day = package.manifest.day
+    missing = [file.path for file in package.manifest.files if not (output / f"{day}" / file.path).is_file()]
+    if missing:
+        more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        complain(f"{day} is sealed, but {missing[0]}{more} of it is missing: see rolecall evidence verify")
+        raise typer.Exit(UNUSABLE)
 
 
-def _sum_up(output: Path, package: SealedPackage) -> None:
+def _sum_up(output: Path, package: SealedPackage, public_keys: Sequence[Path]) -> None:
     totals, day = package.manifest.totals, package.manifest.day
     out = console(sys.stdout)
     out.print(
@@ -282,5 +285,6 @@ def _sum_up(output: Path, package: SealedPackage) -> None:
         f"{totals.unevaluated:,} unevaluated."
     )
     out.print(f"Sealed as number {package.manifest.sequence:,}; the report: {output / day.isoformat() / 'report.html'}")
-    command = ["rolecall", "evidence", "verify", str(output), "--public-key", str(output / PUBLIC_KEY)]
+    pinned = [part for path in public_keys for part in ("--public-key", str(path))]
+    command = ["rolecall", "evidence", "verify", str(output), *pinned]
     out.print(f"Verify: {shlex.join([*command, '--until', day.isoformat()])}")

@@ -10,7 +10,7 @@ from rolecall.cli.evidence_place import PlaceArgument, ProfileOption, RegionOpti
 from rolecall.cli.evidence_show import newest_day
 from rolecall.cli.output import UNUSABLE, opened, output_path
 from rolecall.cli.screen import complain, say
-from rolecall.errors import AwsError, InvalidManifest, StoreError
+from rolecall.errors import AwsError, InvalidManifest, StoreError, counted
 from rolecall.evidence.ocsf_export import evidence_rows, ocsf_finding
 from rolecall.evidence.packages import read_package
 from rolecall.findings.settings import DEFAULTS
@@ -69,4 +69,5 @@ def export(
     except (AwsError, StoreError, InvalidManifest) as error:
         complain(str(error))
         raise typer.Exit(UNUSABLE) from None
-    say(f"{written:,} finding(s); {without:,} instance(s) without a recorded verdict have none")
+    have = "has" if without == 1 else "have"
+    say(f"{counted(written, 'finding')}; {counted(without, 'instance')} without a recorded verdict {have} none")

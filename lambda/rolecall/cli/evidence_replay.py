@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from rolecall.cli.parameter_options import ParameterChoice, with_rule_parameters
 from rolecall.cli.reading import Broken, ValueReader
 from rolecall.cli.replay_listing import Day, ReplayFormat, listing
 from rolecall.cli.screen import ProgressBar, complain, say
-from rolecall.errors import InvalidItem
+from rolecall.errors import InvalidItem, counted
 from rolecall.evidence.config_files import ConfigFile, Place, config_file, coverage, needed_files
 from rolecall.evidence.replaying import ItemHistory
 
@@ -101,10 +102,11 @@ def replay(  # noqa: PLR0913 - one argument for each option
     needed = needed_files(files, days[0], days[-1])
     incomplete = False
     with closing(ItemHistory()) as history, opened(output) as out:
-        problems = unreadable + _read([inputs[one.path] for one in needed], history, quiet=quiet)
+        found, damaged = _read([inputs[one.path] for one in needed], history, quiet=quiet)
+        problems = unreadable + found
         write = listing(chosen, out, judged_by)
         for day in days:
-            covered = coverage(files, places, day)
+            covered = coverage(files, places, day, damaged)
             made = Day(day, covered, history.at_the_end_of(day, judged_by))
             write.day(made)
             problems += len(made.problems)
@@ -128,8 +130,10 @@ def _days(on: str | None, first: str | None, last: str | None) -> list[date]:
     if (on is None) == (first is None and last is None):
         raise typer.BadParameter("give a day, or --from and --to", param_hint="--on")
     begin, end = (read_day(on, "--on"),) * 2 if on is not None else (read_day(first, "--from"), read_day(last, "--to"))
-    if begin is None or end is None:
-        raise typer.BadParameter("goes with the other", param_hint="--from" if begin is None else "--to")
+    if end is None:
+        raise typer.BadParameter(f"name the last day with --to; for {begin} alone use --on", param_hint="--from")
+    if begin is None:
+        raise typer.BadParameter("name the first day with --from, too", param_hint="--to")
     if begin > end:
         raise typer.BadParameter(f"{begin} is later than {end}", param_hint="--from")
     if end >= datetime.now(UTC).date():
@@ -165,41 +169,53 @@ def _found(paths: Sequence[Path]) -> tuple[Mapping[str, Input], list[ConfigFile]
             case Ignored(_, count):
                 others += count
     if others:
-        say(f"{others:,} other file(s) were not read: their keys are not those of AWS Config's history and snapshots")
+        were = "was" if others == 1 else "were"
+        why = "not called as AWS Config's history and snapshots are"
+        say(f"{counted(others, 'other file')} {were} not read: {why}")
     return inputs, files, unreadable
 
 
-def _read(inputs: Sequence[Input], history: ItemHistory, *, quiet: bool) -> int:
-    """Fill the history; how much of it could not be read, once that was said."""
+def _read(inputs: Sequence[Input], history: ItemHistory, *, quiet: bool) -> tuple[int, set[str]]:
+    """Fill the history. How many problems there were, once they were said, and the names of files not read whole."""
     bar = ProgressBar("bytes", sum(one.size or 0 for one in inputs), wanted=not quiet)
     problems = 0
+    damaged: set[str] = set()
     try:
         for one in inputs:
             bar.describe(one.name)
             for problem in _read_file(one, history, bar):
                 problems += 1
                 bar.hide()
-                complain(f"{one.name}: {problem}")
+                complain(f"{one.name}: {problem.says}")
+                if not problem.of_one_item:
+                    damaged.add(one.name)
     finally:
         bar.hide()
-    return problems
+    return problems, damaged
 
 
-def _read_file(one: Input, history: ItemHistory, bar: ProgressBar) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    says: str
+    of_one_item: bool = False
+    """It is named; whatever else the file holds is known."""
+
+
+def _read_file(one: Input, history: ItemHistory, bar: ProgressBar) -> Iterator[_Problem]:
     reader = ValueReader(one.text(bar.advance))
     try:
         for value in reader:
             if isinstance(value, Broken):
-                yield f"{value.position}: not JSON: {value.reason}"
+                yield _Problem(f"{value.position}: not JSON: {value.reason}")
                 continue
             try:
                 history.add(value, one.name)
             except InvalidItem as error:
-                yield f"{reader.position}: {error}"
+                yield _Problem(f"{reader.position}: {error}", of_one_item=True)
     except OSError as error:
-        yield error.strerror or str(error)
+        yield _Problem(error.strerror or str(error))
     except (EOFError, zlib.error) as error:
-        yield f"the compressed file is truncated or damaged ({error}); the rest was not read"
+        yield _Problem(f"the compressed file is truncated or damaged ({error}); the rest was not read")
     else:
         if reader.blank:
-            yield "is empty"
+            yield _Problem("is empty")

@@ -11,10 +11,11 @@ from typing import Annotated, Any, TextIO
 import typer
 from rich.text import Text
 
+from rolecall.cli.evidence_key_files import public_key as pinned_key
 from rolecall.cli.evidence_place import PlaceArgument, ProfileOption, RegionOption, read_day, read_place
 from rolecall.cli.output import opened
 from rolecall.cli.screen import ProgressBar, complain, console, printable
-from rolecall.errors import AwsError, InvalidKey
+from rolecall.errors import AwsError, counted
 from rolecall.evidence import verifying
 from rolecall.evidence.findings import Finding, Outcome, PackageReport, Report
 from rolecall.evidence.signing import Verifier
@@ -31,8 +32,6 @@ EXIT_CODES = {
 
 _STYLES = {Outcome.OK: "cyan", Outcome.CANNOT_VERIFY: "bold yellow"}
 _WIDTH = max(map(len, Outcome))
-
-MAX_KEY_BYTES = 64 * 1024
 
 
 class ReportFormat(StrEnum):
@@ -112,7 +111,7 @@ def verify(  # noqa: PLR0913 - one argument for each option
     """
     where = read_place(place)
     first_day, last_day = _period(where.day, first, until)
-    keys = [_read_key(path) for path in public_key]
+    keys = [pinned_key(path, "--public-key") for path in public_key]
     bar = ProgressBar("files", None, wanted=not quiet)
     try:
         with where.opened(profile, region) as store:
@@ -153,18 +152,6 @@ def _period(day: date | None, first: str | None, until: str | None) -> tuple[dat
     return first_day, last_day
 
 
-def _read_key(path: Path) -> Verifier:
-    from rolecall.evidence.keys import PublicKey  # noqa: PLC0415 - its library loads slowly, and --help needs none
-
-    try:
-        with path.open("rb") as file:
-            return PublicKey.from_pem(file.read(MAX_KEY_BYTES))
-    except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror or error}", param_hint="--public-key") from None
-    except InvalidKey as error:
-        raise typer.BadParameter(f"{path}: {error}", param_hint="--public-key") from None
-
-
 def _write_json(output: TextIO, report: Report, keys: Sequence[Verifier], first: date | None, until: date) -> None:
     described = {
         "outcome": report.outcome,
@@ -172,6 +159,7 @@ def _write_json(output: TextIO, report: Report, keys: Sequence[Verifier], first:
         "publicKeys": [key.fingerprint for key in keys],
         "from": first and first.isoformat(),
         "until": until.isoformat(),
+        "begins": report.begins and report.begins.isoformat(),
         "anchor": report.anchor and report.anchor.to_json(),
         "packages": [_package_object(package) for package in report.packages],
         "findings": [_finding_object(finding) for finding in report.all_findings()],
@@ -187,6 +175,7 @@ def _package_object(package: PackageReport) -> dict[str, Any]:
         "sequence": package.sequence,
         "manifestSha256": package.manifest_sha256,
         "files": package.files,
+        "filesPresent": package.files_present,
         "bytes": package.stored_bytes,
         "totals": package.totals and package.totals.to_json(),
         "findings": package.found,
@@ -230,16 +219,21 @@ def _contents(package: PackageReport) -> str:
     if package.totals is None:
         return "not proven, so its files were not opened"
     return (
-        f"number {package.sequence:,}: {package.files:,} files, {package.stored_bytes:,} bytes, "
-        f"{package.totals.population:,} instances"
+        f"number {package.sequence:,}: {_files(package)}, {package.stored_bytes:,} bytes, "
+        f"{counted(package.totals.population, 'instance')}"
     )
+
+
+def _files(package: PackageReport) -> str:
+    listed = counted(package.files, "file")
+    return listed if package.files_present == package.files else f"{package.files_present:,} of {listed}"
 
 
 def _summary(report: Report, until: date) -> str:
     count = len(report.packages)
-    packages = f"{count:,} package{'' if count == 1 else 's'}"
+    packages = counted(count, "package")
     if report.outcome is not Outcome.OK:
         wrong = sum(package.found for package in report.packages) + len(report.findings)
-        return f"{packages} up to {until}: {wrong:,} finding{'' if wrong == 1 else 's'}."
+        return f"{packages} up to {until}: {counted(wrong, 'finding')}."
     days = f"of {until}" if count == 1 else f"from {report.packages[0].day} to {until}, without a gap"
     return f"{packages} {days}: every file is as it was sealed, every instance is accounted for."

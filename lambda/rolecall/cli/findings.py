@@ -10,7 +10,7 @@ import typer
 
 from rolecall.cli.commands import Command, Group
 from rolecall.cli.difference_rows import RowFormat, write_rows
-from rolecall.cli.live import choose_regions
+from rolecall.cli.live import choose_regions, refuse_no_rule_name
 from rolecall.cli.output import UNUSABLE, failures_named, opened
 from rolecall.cli.parameter_options import ParameterChoice
 from rolecall.cli.reconciliation import Reconciliation
@@ -99,6 +99,7 @@ def reconcile(  # noqa: PLR0913 - one argument for each option
     """
     from rolecall.aws.reconciled import ReconciledAccount  # noqa: PLC0415 - boto3 loads slowly
 
+    refuse_no_rule_name(rule_name, "--rule-name")
     if apply and not bus:
         raise typer.BadParameter("name the evaluations bus: its records mend findings", param_hint="--bus")
     if bus and not apply:

@@ -78,6 +78,12 @@ def refuse_no_region(region: str | None, option: str) -> None:
         raise typer.BadParameter(f"region is {shown(region)}; allowed: as eu-west-1", param_hint=option)
 
 
+def refuse_no_rule_name(name: str, option: str) -> None:
+    """Raise BadParameter for a blank one, as an unset variable gives it."""
+    if not name.strip():
+        raise typer.BadParameter("is blank; allowed: the name of a rule of AWS Config", param_hint=option)
+
+
 def choose_regions(
     opened: Callable[[], _Opened], regions: Sequence[str], *, all_regions: bool
 ) -> tuple[_Opened, Sequence[str]]:

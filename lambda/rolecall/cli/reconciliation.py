@@ -9,7 +9,7 @@ from typing import Any, Protocol, TextIO
 
 from rolecall.cli.difference_rows import FOUND, PUBLISHED, SKIPPED, Row, row_of
 from rolecall.cli.screen import ProgressBar, complain, console, say
-from rolecall.errors import AwsError, InvalidInput, RecordsRejected
+from rolecall.errors import AwsError, HubNotEnabled, InvalidInput, RecordsRejected, counted
 from rolecall.events import Invocation, RuleIdentity, ScheduledNotification
 from rolecall.findings.identity import generator_id
 from rolecall.findings.mending import Mender
@@ -101,6 +101,9 @@ class Reconciliation:
     problems: int = 0
     """What could not be looked at."""
     _active: int = 0
+    _compared_scopes: int = 0
+    _off: list[str] = field(default_factory=list)
+    """Scopes without Security Hub."""
     _rules: dict[Place, RuleIdentity] = field(default_factory=dict)
 
     @property
@@ -123,6 +126,7 @@ class Reconciliation:
                 found += self._compared(listing, shown, scope.lag)
             for place in shown.places():
                 self._note(unproven_place(place, shown, NOT_THERE))
+            self._compared_scopes += 1
         self._mend(scope, found)
 
     def _compared(self, listing: Listing, shown: ShownFindings, lag: timedelta) -> list[Discrepancy]:
@@ -210,14 +214,17 @@ class Reconciliation:
             yield
         except (AwsError, InvalidInput) as error:
             self._problem(f"{scope}: {error}")
+            if isinstance(error, HubNotEnabled):
+                self._off.append(scope)
 
     def _say_foreign(self, shown: ShownFindings) -> None:
         if shown.foreign_count:
-            more = f" and {shown.foreign_count - len(shown.foreign):,} more"
+            were, are = ("was", "is") if shown.foreign_count == 1 else ("were", "are")
+            left = shown.foreign_count - len(shown.foreign)
             self.bar.hide()
             say(
-                f"{shown.foreign_count:,} active finding(s) with rolecall's GeneratorId were not made by rolecall, and "
-                f"are left alone: {', '.join(shown.foreign)}{more if shown.foreign_count > len(shown.foreign) else ''}"
+                f"{counted(shown.foreign_count, 'active finding')} with rolecall's GeneratorId {were} not made by "
+                f"rolecall, and {are} left alone: {', '.join(shown.foreign)}{f' and {left:,} more' if left else ''}"
             )
 
     def _counted(self, listed: Iterable[Any]) -> Iterator[Any]:
@@ -239,6 +246,11 @@ class Reconciliation:
         noun, verb = ("finding", "differs") if differing == 1 else ("findings", "differ")
         there = f"{self._active:,} {'is' if self._active == 1 else 'are'} active in Security Hub"
         out = console(output)
+        for scope in self._off:
+            out.print(f"Security Hub is off in {scope}: nothing could be compared there.")
+        if not self._compared_scopes and not self.rows:
+            out.print("Nothing was compared.")
+            return
         out.print(f"{differing:,} {noun} {verb} from what AWS Config recorded{kept}; {there}.")
         if kinds["unjudged"]:
             out.print(f"{kinds['unjudged']:,} could not be judged.")

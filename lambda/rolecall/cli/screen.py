@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from rolecall.cli.subjects import Subject
+from rolecall.errors import counted
 from rolecall.model import ComplianceType, Evaluation, Reason
 
 STYLES = {
@@ -198,10 +199,6 @@ class Tally:
                 line.append(f"{_GAP}{count:>{width},}{_GAP}{', '.join(reasons)}", style="not bold not dim default")
             )
         hidden = f"; {self.not_listed:,} of them not listed (--all lists them)" if self.not_listed else ""
-        out.print(f"{_counted(self.judged, 'configuration item')} judged{hidden}.")
+        out.print(f"{counted(self.judged, 'configuration item')} judged{hidden}.")
         if self.problems:
-            out.print(f"{_counted(self.problems, 'problem')}: what is named above was not judged.", style="bold red")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+            out.print(f"{counted(self.problems, 'problem')}: what is named above was not judged.", style="bold red")

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import rfc8785
 
-from rolecall.errors import InvalidManifest
+from rolecall.errors import InvalidManifest, NotCanonical
 
 
 def canonical_bytes(value: Mapping[str, Any]) -> bytes:
@@ -20,15 +20,18 @@ def canonical_bytes(value: Mapping[str, Any]) -> bytes:
 def canonical_object(raw: bytes, name: str) -> Mapping[str, Any]:
     """The object that `raw` is the canonical form of; a space, a key twice, another order: nothing is let through.
 
-    Raises InvalidManifest, with `name` as the field, whatever the bytes are.
+    Raises NotCanonical, with `name` as the field, whatever the bytes are.
     """
-    value = json_object(raw, name)
+    try:
+        value = json_object(raw, name)
+    except InvalidManifest:
+        raise NotCanonical(name, raw[:64], "is no JSON object: it was changed or cut off") from None
     try:
         same = canonical_bytes(value) == raw
     except (ValueError, RecursionError):
         same = False
     if not same:
-        raise InvalidManifest(name, raw[:64], "canonical JSON (RFC 8785): these bytes are another form of it")
+        raise NotCanonical(name, raw[:64], "is JSON in another form than the one that is sealed: it was changed")
     return value
 
 

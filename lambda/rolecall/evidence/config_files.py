@@ -8,11 +8,12 @@ the items of one resource type since the last one, and there is none where nothi
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
+from rolecall.errors import counted
 from rolecall.model import INSTANCE_TYPE
 
 _KEY = re.compile(
@@ -94,11 +95,16 @@ class PlaceCoverage:
     snapshot: date | None
     """The newest one that was delivered by the end of the day."""
     files: int
-    """Up to the day after."""
+    """Up to the day after; those that could not be read are not counted."""
+    unreadable: int = 0
+    """Of those since the snapshot, and up to the day after."""
 
     @property
     def missing(self) -> str:
         """What cannot be known; empty if a snapshot vouches for all that did not change."""
+        if self.unreadable:
+            lost = "it holds" if self.unreadable == 1 else "they hold"
+            return f"{counted(self.unreadable, 'file')} could not be read: what only {lost} is missing"
         if not self.files:
             return "no file covers it"
         if self.snapshot is None:
@@ -106,14 +112,22 @@ class PlaceCoverage:
         return ""
 
 
-def coverage(files: Iterable[ConfigFile], expected: Iterable[Place], day: date) -> list[PlaceCoverage]:
-    """Of every account and region that any file is of, or that is expected; sorted."""
+def coverage(
+    files: Iterable[ConfigFile], expected: Iterable[Place], day: date, unreadable: Collection[str] = ()
+) -> list[PlaceCoverage]:
+    """Of every account and region that any file is of, or that is expected; sorted.
+
+    `unreadable`: the paths of files that could not be read, or not to their end.
+    """
     found: Mapping[Place, Sequence[ConfigFile]] = _by_place(files)
     covered = []
     for place in sorted({*found, *expected}):
         until = [one for one in found.get(place, ()) if one.day <= day + _ONE_DAY]
-        snapshots = [one.day for one in until if one.kind is FileKind.SNAPSHOT and one.day <= day]
-        covered.append(PlaceCoverage(*place, max(snapshots, default=None), len(until)))
+        read = [one for one in until if one.path not in unreadable]
+        snapshots = [one.day for one in read if one.kind is FileKind.SNAPSHOT and one.day <= day]
+        newest = max(snapshots, default=None)
+        lost = sum(one.path in unreadable and one.day >= (newest or date.min) for one in until)
+        covered.append(PlaceCoverage(*place, newest, len(read), lost))
     return covered
 
 

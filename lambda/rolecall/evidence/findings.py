@@ -63,6 +63,8 @@ class PackageReport:
     manifest_sha256: str | None
     files: int
     """Those that the manifest lists."""
+    files_present: int
+    """Those of them that are there, whatever is in them."""
     stored_bytes: int
     """Read, of these files."""
     totals: Totals | None
@@ -86,6 +88,8 @@ class Report:
     """What is wrong between packages."""
     anchor: Previous | None
     """What the first package says of the one before it, which was not looked at; None if it is the first one ever."""
+    begins: date | None
+    """The day of the first package ever, if it was looked at and is proven."""
     notes: tuple[str, ...]
 
     @property

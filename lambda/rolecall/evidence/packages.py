@@ -38,9 +38,18 @@ class SealedPackage:
 
 def read_package(store: Store, day: date) -> SealedPackage:
     """What seals the package of `day`. Raises StoreError, and InvalidManifest for what cannot be read."""
-    raw = read_whole(store, f"{day}/{MANIFEST}", MAX_MANIFEST_BYTES)
-    signature = read_whole(store, f"{day}/{SIGNATURE}", MAX_SIGNATURE_BYTES)
-    return SealedPackage(read_manifest(raw), hashlib.sha256(raw).hexdigest(), read_signature(signature))
+    return package_of(*seal_of(store, day))
+
+
+def seal_of(store: Store, day: date) -> tuple[bytes, bytes]:
+    """Manifest and signature as they are stored. Raises StoreError."""
+    manifest = read_whole(store, f"{day}/{MANIFEST}", MAX_MANIFEST_BYTES)
+    return manifest, read_whole(store, f"{day}/{SIGNATURE}", MAX_SIGNATURE_BYTES)
+
+
+def package_of(manifest: bytes, signature: bytes) -> SealedPackage:
+    """Read both. Raises InvalidManifest."""
+    return SealedPackage(read_manifest(manifest), hashlib.sha256(manifest).hexdigest(), read_signature(signature))
 
 
 def read_whole(store: Store, key: str, limit: int) -> bytes:

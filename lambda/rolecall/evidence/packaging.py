@@ -7,6 +7,7 @@ from typing import Any
 
 from rolecall import __version__
 from rolecall.errors import AlreadyWritten, Missing, NotSealed
+from rolecall.evidence.beginning import refuse_beginning
 from rolecall.evidence.carried import Carried
 from rolecall.evidence.contents import write_contents
 from rolecall.evidence.kpis import KPIS, read_trend
@@ -18,14 +19,22 @@ from rolecall.evidence.steps import stored_plan
 from rolecall.evidence.stores import Store
 
 
-def sealed(
-    working: Store, packages: Store, day: date, signer: Signer, older_keys: Sequence[Verifier] = ()
+def sealed(  # noqa: PLR0913 - one argument for each thing that decides
+    working: Store,
+    packages: Store,
+    day: date,
+    signer: Signer,
+    older_keys: Sequence[Verifier] = (),
+    *,
+    begins_chain: bool = False,
 ) -> SealedPackage:
     """The package of `day`: the one that is there, or the one that its plan, shards and ledger make.
 
-    `older_keys`: those that the signer took the place of. Raises Missing for a plan or shard that is not there,
-    NotSealed for a day that does not follow the last one or that was begun with other content, and whatever
-    `contents.write_contents` and `sealing.seal` raise.
+    `older_keys`: those that the signer took the place of. With `begins_chain` it is the first of a chain, whatever was
+    collected before (`beginning.refuse_beginning`).
+
+    Raises Missing for a plan or shard that is not there, NotSealed for a day that does not follow the last one, may not
+    begin a chain, or was begun with other content, and whatever `contents.write_contents` and `sealing.seal` raise.
     """
     with suppress(Missing):
         package = read_package(packages, day)
@@ -33,6 +42,7 @@ def sealed(
             raise NotSealed(f"{day}", f"it is sealed already, but not by key {signer.fingerprint}")
         return package
     previous = package_before(packages, day)
+    refuse_beginning(working, day, previous, asked=begins_chain)
     plan = stored_plan(working, day)
     ledger = LedgerRecords(working, plan.ledger_keys)
     before = _carried(packages, previous) if previous else None

@@ -12,15 +12,13 @@ from typing import Protocol
 from rolecall.errors import InvalidManifest
 from rolecall.evidence.canonical import canonical_bytes, canonical_object
 from rolecall.evidence.manifest import SCHEMA, SIGNATURE, Manifest
+from rolecall.evidence.signature_form import is_kept_form, kept_form
 from rolecall.record import timestamp
 
 ALGORITHM = "ECDSA_SHA_256"
-"""On the curve P-256; KMS's name for it. Signatures are in DER, as KMS gives them."""
+"""On the curve P-256; KMS's name for it."""
 
 SIGNATURE_SCHEMA = "rolecall.evidence.signature/v1"
-
-_LONGEST_SIGNATURE = 80
-"""Bytes; one of P-256 in DER has at most 72."""
 
 
 class Verifier(Protocol):
@@ -80,8 +78,13 @@ def text_to_sign(manifest: Manifest, manifest_sha256: str) -> bytes:
 
 
 def signature_by(signer: Signer, text: bytes) -> Signature:
-    """Have `text` signed."""
-    return Signature(signer.fingerprint, base64.b64encode(signer.sign(text)).decode())
+    """Have `text` signed. Raises InvalidManifest for what is no signature."""
+    signed = signer.sign(text)
+    try:
+        kept = kept_form(signed)
+    except ValueError:
+        raise InvalidManifest(f"{SIGNATURE}: signature", signed, "a signature on P-256 in DER") from None
+    return Signature(signer.fingerprint, base64.b64encode(kept).decode())
 
 
 def read_signature(raw: bytes) -> Signature:
@@ -95,10 +98,10 @@ def read_signature(raw: bytes) -> Signature:
 
 
 def refuse_no_signature(value: str, field: str) -> None:
-    """Raise InvalidManifest for what is no base64 of a signature, or one of several ways to write the same."""
+    """Raise InvalidManifest for what is no base64 of a signature, or another way to write the same."""
     try:
         decoded = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         decoded = b""
-    if not 0 < len(decoded) <= _LONGEST_SIGNATURE or base64.b64encode(decoded).decode() != value:
-        raise InvalidManifest(field, value, "the base64 of a signature in DER")
+    if not is_kept_form(decoded) or base64.b64encode(decoded).decode() != value:
+        raise InvalidManifest(field, value, "the base64 of a signature on P-256 in DER, with the smaller s")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from rolecall.errors import AwsError
+from rolecall.errors import AwsError, counted
 from rolecall.evidence.findings import Finding, Outcome, PackageReport, Report
 from rolecall.evidence.manifest import MANIFEST, Previous
 from rolecall.evidence.packages import SealedPackage, by_day
@@ -37,6 +37,7 @@ class Chain:
         self._link: Link | None = None
         self.newest: date | None = None
         self.anchor: Previous | None = None
+        self.begins: date | None = None
         self.findings: list[Finding] = []
 
     def add(self, day: date, package: SealedPackage | None, *, proven: bool) -> None:
@@ -48,10 +49,11 @@ class Chain:
         self._link = Link(day, package.as_previous) if package else None
         self.newest = day
 
-    def end(self, until: date) -> None:
-        """There is no other: is the last day there?"""
+    def end(self, until: date, *, later: str = "") -> None:
+        """There is no other: is the last day there? `later` is the first package after it, if there is one."""
         if self.newest is None:
-            self._find(Outcome.GAP, f"there is no package of {_span(self._first or until, until)}")
+            hint = f"; the next one is of {later}: --until says which day must be the last" if later else ""
+            self._find(Outcome.GAP, f"there is no package of {_span(self._first or until, until)}{hint}")
         elif self.newest < until:
             self._find(Outcome.STALE, f"the newest package is of {self.newest}; missing: {_after(self.newest, until)}")
 
@@ -68,8 +70,10 @@ class Chain:
         sequence = package.manifest.sequence
         if self.newest is None:
             self.anchor = package.manifest.previous
+            self.begins = day if sequence == 1 else None
             if self._first is None and sequence > 1:
-                says = f"is number {sequence}: the {sequence - 1} package(s) before it are not here"
+                before = counted(sequence - 1, "package")
+                says = f"is number {sequence}, and of {before} before it nothing is here"
                 self._find(Outcome.GAP, says, day, MANIFEST)
         elif self._counted:
             expected = self._counted[1] + (day - self._counted[0]).days
@@ -135,15 +139,16 @@ def verify(  # noqa: PLR0913 - one argument for each choice
         if not (reports or earlier.count or later.count):
             odd.append(Finding(Outcome.CANNOT_VERIFY, "there is no package here"))
         else:
-            chain.end(until)
+            chain.end(until, later=later.first)
     notes = [
+        *_beginning_note(chain),
         *_anchor_note(chain, reports),
-        *later.note(f"package(s) later than {until}"),
-        *earlier.note(f"package(s) earlier than {first}"),
-        *others.note("thing(s) that belong to no package"),
+        *later.note("package", f" later than {until}"),
+        *earlier.note("package", f" earlier than {first}"),
+        *others.note("name", " of no package"),
         *_doubted_note(doubted),
     ]
-    return Report(tuple(reports), (*odd, *chain.findings), chain.anchor, tuple(notes))
+    return Report(tuple(reports), (*odd, *chain.findings), chain.anchor, chain.begins, tuple(notes))
 
 
 class _NotLookedAt:
@@ -156,10 +161,20 @@ class _NotLookedAt:
         if self.count <= _MOST_NAMED:
             self._named.append(name)
 
-    def note(self, what: str) -> Iterator[str]:
+    @property
+    def first(self) -> str:
+        return self._named[0] if self._named else ""
+
+    def note(self, noun: str, which: str) -> Iterator[str]:
         if self.count:
-            more = ", …" if self.count > _MOST_NAMED else ""
-            yield f"{self.count} {what} were not looked at: {', '.join(self._named)}{more}"
+            verb, more = "was" if self.count == 1 else "were", ", …" if self.count > _MOST_NAMED else ""
+            yield f"{counted(self.count, noun)}{which} {verb} not looked at: {', '.join(self._named)}{more}"
+
+
+def _beginning_note(chain: Chain) -> Iterator[str]:
+    if chain.begins:
+        # Of packages that were all replaced by a new chain, nothing else tells.
+        yield f"the chain begins on {chain.begins}, with number 1: compare with the day that you know"
 
 
 def _anchor_note(chain: Chain, reports: Sequence[PackageReport]) -> Iterator[str]:
@@ -172,9 +187,10 @@ def _anchor_note(chain: Chain, reports: Sequence[PackageReport]) -> Iterator[str
 
 def _doubted_note(doubted: int) -> Iterator[str]:
     if doubted:
+        are = "is" if doubted == 1 else "are"
         yield (
-            f"{doubted:,} row(s) are exempt by what AWS Config recorded, and the rule does not agree when it is "
-            "performed again: coverage.json names them as disagreements or as in flight"
+            f"{counted(doubted, 'row')} {are} exempt by what AWS Config recorded, and the rule does not agree when it "
+            "is performed again: coverage.json names them as disagreements or as in flight"
         )
 
 

@@ -3,18 +3,19 @@
 Nothing in a package is believed before the pinned key vouches for it: without a good signature its files stay shut.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from rolecall.errors import AwsError, InvalidManifest, Missing, StoreError
+from rolecall.errors import AwsError, Damaged, InvalidManifest, Missing, NotCanonical, StoreError
 from rolecall.evidence.findings import Findings, Outcome, PackageReport
 from rolecall.evidence.manifest import MANIFEST, SIGNATURE, PackagedFile
 from rolecall.evidence.measuring import measure
-from rolecall.evidence.packages import SealedPackage, read_package
+from rolecall.evidence.packages import SealedPackage, package_of, seal_of
 from rolecall.evidence.reconciling import Reconciliation
 from rolecall.evidence.signing import Verifier
-from rolecall.evidence.stores import Store
+from rolecall.evidence.stores import BLOCK_BYTES, Store
 
 _OTHER_SCHEMA = re.compile(r"rolecall\.evidence/v[0-9]+")
 
@@ -30,7 +31,7 @@ class PackageCheck:
         self._day = day
         self._verifiers = {key.fingerprint: key for key in keys}
         self._findings = Findings(day)
-        self._read = 0
+        self._read = self._present = 0
         self.package: SealedPackage | None = None
         """What was read of manifest and signature, proven or not; None if it cannot be read."""
         self.proven = False
@@ -47,23 +48,33 @@ class PackageCheck:
 
     def _read_seal(self) -> None:
         try:
-            self.package = read_package(self._store, self._day)
+            manifest, signature = seal_of(self._store, self._day)
         except Missing as error:
             self._findings.add(Outcome.INCOMPLETE, self._path(error.key), "is missing: the package is not sealed")
         except StoreError as error:
             self._findings.add(Outcome.TAMPERED, self._path(error.key), error.problem)
-        except InvalidManifest as error:
-            if error.field == "schema" and _OTHER_SCHEMA.fullmatch(str(error.value)):
-                # Whether it was signed so, only a version that knows the schema can tell.
-                says = f"is in the form {error.value}, which this version of rolecall cannot verify"
-                self._findings.add(Outcome.CANNOT_VERIFY, MANIFEST, says)
-                return
-            path = SIGNATURE if error.field.startswith(SIGNATURE) else MANIFEST
-            self._findings.add(Outcome.TAMPERED, path, str(error))
         except (AwsError, OSError) as error:
             self._findings.add(Outcome.CANNOT_VERIFY, None, f"cannot be read: {error}")
         else:
-            self._check_seal(self.package)
+            try:
+                self.package = package_of(manifest, signature)
+            except InvalidManifest as error:
+                self._refuse_seal(error, manifest)
+            else:
+                self._check_seal(self.package)
+
+    def _refuse_seal(self, error: InvalidManifest, manifest: bytes) -> None:
+        if error.field == "schema" and _OTHER_SCHEMA.fullmatch(str(error.value)):
+            # Whether it was signed so, only a version that knows the schema can tell.
+            says = f"is in the form {error.value}, which this version of rolecall cannot verify"
+            self._findings.add(Outcome.CANNOT_VERIFY, MANIFEST, says)
+            return
+        says = error.why if isinstance(error, NotCanonical) else str(error)
+        if error.field.startswith(SIGNATURE):
+            self._findings.add(Outcome.TAMPERED, SIGNATURE, says)
+        else:
+            sha256 = hashlib.sha256(manifest).hexdigest()
+            self._findings.add(Outcome.TAMPERED, MANIFEST, f"{says}; its SHA-256 is {sha256}")
 
     def _check_seal(self, package: SealedPackage) -> None:
         key = self._verifiers.get(package.signature.key_fingerprint)
@@ -71,7 +82,10 @@ class PackageCheck:
             says = f"is by another key than the pinned one: {package.signature.key_fingerprint}"
             self._findings.add(Outcome.TAMPERED, SIGNATURE, says)
         elif not package.is_signed_by(key):
-            says = f"is no signature of this manifest by key {key.fingerprint}: one of the two was changed"
+            says = (
+                f"is no signature of this manifest, whose SHA-256 is {package.manifest_sha256}, by key "
+                f"{key.fingerprint}: one of the two was changed"
+            )
             self._findings.add(Outcome.TAMPERED, SIGNATURE, says)
         elif package.manifest.day != self._day:
             self._findings.add(Outcome.TAMPERED, MANIFEST, f"is of {package.manifest.day}, its folder is {self._day}")
@@ -82,6 +96,7 @@ class PackageCheck:
         listed = {file.path for file in package.manifest.files}
         for path in sorted(found - listed - {MANIFEST, SIGNATURE}):
             self._findings.add(Outcome.TAMPERED, path, "is not listed in the manifest: it was added")
+        self._present = len(listed & found)
         reconciliation = Reconciliation(package.manifest)
         for file in package.manifest.files:
             if file.path in found:
@@ -107,6 +122,8 @@ class PackageCheck:
                 )
         except Missing:
             self._findings.add(Outcome.INCOMPLETE, file.path, "is missing")
+        except Damaged as error:
+            self._findings.add(Outcome.TAMPERED, file.path, self._measured_again(file) or error.problem)
         except StoreError as error:
             self._findings.add(Outcome.TAMPERED, file.path, error.problem)
         except (AwsError, OSError) as error:
@@ -115,6 +132,20 @@ class PackageCheck:
             self._read += measured.size
             if measured != file:
                 self._findings.add(Outcome.TAMPERED, file.path, _difference(measured, file))
+
+    def _measured_again(self, file: PackagedFile) -> str:
+        """How the stored bytes of a file that cannot be measured differ, in words; empty if they do not."""
+        stored, size = hashlib.sha256(), 0
+        try:
+            with self._store.open(f"{self._day}/{file.path}") as stream:
+                while size <= file.size and (block := stream.read(BLOCK_BYTES)):
+                    stored.update(block)
+                    size += len(block)
+        except (StoreError, AwsError, OSError):
+            return ""  # it was read a moment ago, and what was wrong with it then is said
+        if size > file.size:
+            return f"is longer than the {file.size:,} bytes that the manifest says"
+        return _stored_difference(size, stored.hexdigest(), file)
 
     def _path(self, key: str) -> str:
         return key.removeprefix(f"{self._day}/")
@@ -126,6 +157,7 @@ class PackageCheck:
             sequence=manifest.sequence if manifest else None,
             manifest_sha256=self.package.manifest_sha256 if self.package and self.proven else None,
             files=len(manifest.files) if manifest else 0,
+            files_present=self._present,
             stored_bytes=self._read,
             totals=manifest.totals if manifest else None,
             findings=tuple(self._findings.kept),
@@ -136,10 +168,16 @@ class PackageCheck:
 
 def _difference(measured: PackagedFile, file: PackagedFile) -> str:
     """The first thing in which they differ, in words."""
-    if measured.size != file.size:
-        return f"has {measured.size:,} bytes; the manifest says {file.size:,}"
-    if measured.sha256 != file.sha256:
-        return f"was changed: its SHA-256 is {measured.sha256}; the manifest says {file.sha256}"
+    if stored := _stored_difference(measured.size, measured.sha256, file):
+        return stored
     if measured.content_size != file.content_size or measured.content_sha256 != file.content_sha256:
         return f"has content of SHA-256 {measured.content_sha256}; the manifest says {file.content_sha256}"
     return f"has {measured.records} rows; the manifest says {file.records}"
+
+
+def _stored_difference(size: int, sha256: str, file: PackagedFile) -> str:
+    if size != file.size:
+        return f"was changed: it has {size:,} bytes; the manifest says {file.size:,}"
+    if sha256 != file.sha256:
+        return f"was changed: its SHA-256 is {sha256}; the manifest says {file.sha256}"
+    return ""

@@ -3,6 +3,7 @@
     in    {"scheduledTime": "2026-11-25T01:00:00Z"}, whose day before is packaged, or {"day": "2026-11-24"}
     out   {"day": "2026-11-24", "shards": {"bucket": "…", "key": "plans/2026-11-24/shards.json", "count": 51}, …}
 
+`beginsChain` beside `day`, for a day that begins a chain although older ones were collected, is handed on to the seal.
 `out` also counts the `gaps`: accounts without a shard. `shards` is where the list of shard items lies, a JSON array;
 each is the input of the collecting function as it stands. The environment is that of `aws.evidence_environment`.
 """
@@ -13,6 +14,7 @@ from typing import Any
 
 from rolecall.aws.evidence_environment import EvidenceEnvironment
 from rolecall.errors import RolecallError
+from rolecall.evidence.beginning import BEGINS_CHAIN, asked_to_begin
 from rolecall.evidence.plan import items_key
 from rolecall.evidence.steps import day_of_event, planned
 from rolecall.evidence.telemetry import EvidenceTelemetry
@@ -27,6 +29,7 @@ def handler(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - th
     _environment.started(context.invoked_function_arn, context.get_remaining_time_in_millis() / 1000)
     try:
         day = day_of_event(event, datetime.now(UTC))
+        begins = asked_to_begin(event)
         plan = planned(_environment.working_store, day, lambda: _environment.plan(day))
     except RolecallError as error:
         _telemetry.failed(error)
@@ -37,4 +40,5 @@ def handler(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - th
         "day": day.isoformat(),
         "shards": {"bucket": bucket, "key": items_key(day), "count": len(plan.shards)},
         "gaps": len(plan.gaps),
+        **({BEGINS_CHAIN: True} if begins else {}),
     }

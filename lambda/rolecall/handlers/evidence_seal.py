@@ -1,6 +1,6 @@
 """Seals a day's package: the last step of the state machine, once all shards are there.
 
-    in    what the planning function answered; `day` alone is looked at
+    in    what the planning function answered; `day` and `beginsChain` alone are looked at
     out   {"day", "package": {"bucket", "prefix": "packages/2026-11-24/"}, "sequence", "manifestSha256", "totals": {…}}
 
 A package that is there already is only looked at. The environment is that of `aws.evidence_environment`.
@@ -12,6 +12,7 @@ from typing import Any
 
 from rolecall.aws.evidence_environment import EvidenceEnvironment
 from rolecall.errors import RolecallError
+from rolecall.evidence.beginning import asked_to_begin
 from rolecall.evidence.packaging import figures_of, sealed
 from rolecall.evidence.steps import PACKAGES, day_of_event
 from rolecall.evidence.telemetry import EvidenceTelemetry
@@ -27,7 +28,14 @@ def handler(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - th
     now = datetime.now(UTC)
     try:
         day = day_of_event(event, now)
-        package = sealed(_environment.working_store, _environment.packages, day, _environment.signer)
+        package = sealed(
+            _environment.working_store,
+            _environment.packages,
+            day,
+            _environment.signer,
+            older_keys=_environment.older_keys,
+            begins_chain=asked_to_begin(event),
+        )
         figures = figures_of(_environment.packages, package)
     except RolecallError as error:
         _telemetry.failed(error)

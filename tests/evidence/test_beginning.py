@@ -1,0 +1,159 @@
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from rolecall.errors import InvalidRecord, NotSealed
+from rolecall.evidence.beginning import asked_to_begin, first_collected_day, refuse_beginning
+from rolecall.evidence.plan import Deployed, plan_account
+from rolecall.evidence.shards import shard_key
+from rolecall.evidence.steps import planned
+from rolecall.evidence.stores import FolderStore, Store
+from rolecall.parameters import RuleParameters
+from tests.builders import ACCOUNT, REGION, RULE_NAME
+from tests.evidence.chains import build
+from tests.evidence.living_organization import HOME
+from tests.evidence.local_organization import LocalOrganization
+
+FIRST, SECOND, THIRD = date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)
+OTHER = "us-east-1"
+BOTH = (REGION, OTHER)
+
+
+def working(folder: Path, *days: tuple[date, tuple[str, ...]]) -> Store:
+    """Days that were planned for two regions, and of which these were collected."""
+    store = FolderStore(folder)
+    for day, collected in days:
+        deployed = Deployed(day, REGION, RULE_NAME, RuleParameters().to_strings(), "0.1.0")
+        plan = plan_account(deployed, ACCOUNT, BOTH)
+        planned(store, day, partial(lambda made: made, plan))
+        for region in collected:
+            store.put_once(shard_key(day, ACCOUNT, region), b"", sha256=hashlib.sha256(b"").hexdigest())
+    return store
+
+
+@pytest.mark.parametrize(
+    ("days", "first"),
+    [
+        ((), None),
+        (((FIRST, BOTH),), FIRST),
+        (((SECOND, BOTH), (FIRST, BOTH)), FIRST),
+        (((FIRST, ()), (SECOND, BOTH)), SECOND),
+        (((FIRST, (REGION,)), (SECOND, BOTH)), SECOND),
+        (((FIRST, (REGION,)),), None),
+        (((THIRD, BOTH),), None),
+    ],
+    ids=["nothing", "one day", "two days", "planned alone", "collected in part", "nothing whole", "no earlier one"],
+)
+def test_a_day_whose_plan_and_shards_are_all_there_may_have_been_sealed(
+    tmp_path: Path, days: tuple[tuple[date, tuple[str, ...]], ...], first: date | None
+) -> None:
+    """The earliest one is found; what was never collected to its end never was."""
+    assert first_collected_day(working(tmp_path, *days), THIRD) == first
+
+
+def test_what_is_no_plan_is_passed_over(tmp_path: Path) -> None:
+    """Of a day whose plan has expired before its other files, too."""
+    store = working(tmp_path, (FIRST, BOTH), (SECOND, BOTH))
+    (tmp_path / "plans" / f"{FIRST}" / "plan.json").unlink()
+    (tmp_path / "plans" / "notes.txt").write_bytes(b"")
+    assert first_collected_day(store, THIRD) == SECOND
+
+
+def test_a_plan_that_cannot_be_read_decides_nothing(tmp_path: Path) -> None:
+    """It is named: whether its day was collected, nobody can tell."""
+    store = working(tmp_path, (FIRST, BOTH))
+    (tmp_path / "plans" / f"{FIRST}" / "plan.json").write_bytes(b"{}")
+    with pytest.raises(InvalidRecord):
+        first_collected_day(store, THIRD)
+
+
+@pytest.mark.parametrize(
+    ("days", "before", "asked", "refused"),
+    [
+        ((), False, False, None),
+        (((SECOND, BOTH),), False, False, None),
+        (((SECOND, BOTH), (THIRD, BOTH)), False, False, None),
+        (((FIRST, (REGION,)), (SECOND, BOTH)), False, False, None),
+        (((FIRST, BOTH), (SECOND, BOTH)), False, False, f"{FIRST} was collected before it, and no package of then"),
+        (((FIRST, BOTH), (SECOND, BOTH)), False, True, None),
+        (((FIRST, BOTH), (SECOND, BOTH)), True, False, None),
+        (
+            ((FIRST, BOTH), (SECOND, BOTH)),
+            True,
+            True,
+            "it was to begin a chain, and the package of 2026-11-20 is there",
+        ),
+    ],
+)
+def test_no_chain_begins_where_packages_may_have_vanished(
+    tmp_path: Path,
+    days: tuple[tuple[date, tuple[str, ...]], ...],
+    *,
+    before: bool,
+    asked: bool,
+    refused: str | None,
+) -> None:
+    """On the second day: unless somebody asks for it by name; and nobody asks for it beside a package that is there."""
+    (tmp_path / "packages").mkdir()
+    store = working(tmp_path, *days)
+    previous = build(FolderStore(tmp_path / "packages"), 1)[0] if before else None
+    if refused is None:
+        refuse_beginning(store, SECOND, previous, asked=asked)
+        return
+    with pytest.raises(NotSealed, match=refused):
+        refuse_beginning(store, SECOND, previous, asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("event", "asked"),
+    [
+        (None, False),
+        ({"day": "2026-03-01"}, False),
+        ({"scheduledTime": "2026-03-02T00:00:00Z", "beginsChain": False}, False),
+        ({"day": "2026-03-01", "beginsChain": True}, True),
+        ({"day": "2026-03-01", "beginsChain": True, "shards": {}}, True),
+    ],
+)
+def test_an_event_may_ask_for_a_beginning(event: object, *, asked: bool) -> None:
+    """For the day that it names."""
+    assert asked_to_begin(event) is asked
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"day": "2026-03-01", "beginsChain": "true"},
+        {"day": "2026-03-01", "beginsChain": None},
+        {"day": "2026-03-01", "beginsChain": 1},
+        {"scheduledTime": "2026-03-02T00:00:00Z", "beginsChain": True},
+    ],
+)
+def test_no_schedule_begins_a_chain(event: object) -> None:
+    """Nor does anything that only looks like true."""
+    with pytest.raises(InvalidRecord, match="beginsChain is "):
+        asked_to_begin(event)
+
+
+def test_the_functions_hand_on_what_an_event_asks_for() -> None:
+    """With all packages hidden, the next day is not sealed; asked for by name, it begins a chain."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    organization = LocalOrganization(yesterday - timedelta(days=1))
+    try:
+        organization.run(yesterday - timedelta(days=1))
+        elsewhere = {"LocationConstraint": HOME}
+        organization.aws.client("s3").create_bucket(Bucket="elsewhere", CreateBucketConfiguration=elsewhere)
+        organization.environment |= {"ROLECALL_PACKAGES_BUCKET": "elsewhere", "ROLECALL_LOCK_MODE": ""}
+        with organization.functions() as functions:
+            plan = functions["plan"]({"day": f"{yesterday}"})
+            for item in organization.items(plan):
+                functions["collect"](item)
+            with pytest.raises(NotSealed, match="it would be number 1 of a chain"):
+                functions["seal"](plan)
+            asked = functions["plan"]({"day": f"{yesterday}", "beginsChain": True})
+            assert asked == plan | {"beginsChain": True}
+            assert functions["seal"](asked)["sequence"] == 1
+    finally:
+        organization.close()
