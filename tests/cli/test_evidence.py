@@ -168,6 +168,7 @@ def test_a_report_for_programs_says_everything(evidence: Path, key: Path) -> Non
         "from": f"{second}",
         "until": f"{YESTERDAY}",
         "begins": None,
+        "signedSince": {KEY.fingerprint: f"{second}"},
         "anchor": sealed[0].as_previous.to_json(),
         "packages": [
             {

@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rolecall.evidence.evaluation_rows import VERDICTS
-from rolecall.evidence.keys import LocalKey
+from rolecall.evidence.keys import LocalKey, PublicKey
 from rolecall.evidence.manifest import PackagedFile, RuleFacts, Totals
 from rolecall.evidence.measuring import measure
 from rolecall.evidence.packages import SealedPackage, package_before
@@ -141,13 +141,20 @@ def build(
     return [add(store, replace(content, day=first + timedelta(days=number)), key=key) for number in range(days)]
 
 
-def add(store: Store, content: Day, *, files: Mapping[str, bytes] | None = None, key: LocalKey = KEY) -> SealedPackage:
+def add(
+    store: Store,
+    content: Day,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    key: LocalKey = KEY,
+    older_keys: Sequence[PublicKey] = (),
+) -> SealedPackage:
     """Write and seal the package of one day."""
     files = content.files() if files is None else files
     for path, stored in files.items():
         store.put_once(f"{content.day}/{path}", stored, sha256=hashlib.sha256(stored).hexdigest())
     previous = package_before(store, content.day)
-    return seal(store, content.day, measured(files), rule=RULE, previous=previous, signer=key)
+    return seal(store, content.day, measured(files), rule=RULE, previous=previous, signer=key, older_keys=older_keys)
 
 
 def measured(files: Mapping[str, bytes]) -> list[PackagedFile]:

@@ -23,7 +23,7 @@ from rolecall.evidence.signature_form import ORDER
 from rolecall.evidence.signing import signature_by, text_to_sign
 from rolecall.evidence.stores import FolderStore
 from rolecall.evidence.verifying import verify
-from tests.evidence.chains import A_DAY, ANOTHER_KEY, EMPTY_DAY, FIRST_DAY, KEY, Day, Row, build, exempt, gzipped
+from tests.evidence.chains import A_DAY, ANOTHER_KEY, EMPTY_DAY, FIRST_DAY, KEY, Day, Row, add, build, exempt, gzipped
 
 DAYS = 4
 LAST_DAY = FIRST_DAY + timedelta(days=DAYS - 1)
@@ -482,7 +482,7 @@ def test_a_renamed_day_is_a_gap_and_is_said(chain: Path) -> None:
     assert report.outcome is GAP
     assert report.notes == (
         BEGINNING,
-        f"1 name of no package was not looked at: old-{SECOND}",
+        f"1 other name was not looked at: old-{SECOND}",
     )
 
 
@@ -515,6 +515,15 @@ def test_several_findings_end_with_the_worst() -> None:
     ]
 
 
+def test_a_key_that_was_replaced_does_not_come_back(tmp_path: Path) -> None:
+    """Whoever stole the old key signs a day after its replacement: it is found although both keys are pinned."""
+    store, both = FolderStore(tmp_path), (KEY.public, ANOTHER_KEY.public)
+    for number, key in enumerate((KEY, ANOTHER_KEY, KEY)):
+        add(store, replace(A_DAY, day=FIRST_DAY + timedelta(days=number)), key=key, older_keys=both)
+    report = verify(store, both, until=THIRD)
+    assert places(report) == {(TAMPERED, THIRD, "manifest.sig")}
+
+
 # --- what must pass ---------------------------------------------------------------------------------------------------
 
 
@@ -542,6 +551,11 @@ def test_a_replaced_key_is_pinned_beside_the_old_one(chain: Path) -> None:
     rewritten(chain, LAST_DAY, manifest_of(chain, LAST_DAY), key=ANOTHER_KEY)
     report = verify(FolderStore(chain), [KEY.public, ANOTHER_KEY.public], until=LAST_DAY)
     assert report.outcome is Outcome.OK
+    assert report.signed_since == {KEY.fingerprint: FIRST_DAY, ANOTHER_KEY.fingerprint: LAST_DAY}
+    assert report.notes[1:] == (
+        f"key {KEY.fingerprint} signs from {FIRST_DAY} on: compare with the day that you know",
+        f"key {ANOTHER_KEY.fingerprint} signs from {LAST_DAY} on: compare with the day that you know",
+    )
 
 
 def test_a_chain_that_begins_anew_is_said_to_begin_then(tmp_path: Path) -> None:

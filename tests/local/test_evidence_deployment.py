@@ -151,7 +151,7 @@ def test_a_package_is_taken_along(
         f"1 package of {day}: every file is as it was sealed, every instance is accounted for.",
     )
     package.report.write_text("<!doctype html>All is well.", encoding="utf-8")
-    with pytest.raises(SystemExit, match=r"→ report\.html: has 27 bytes; the manifest says"):
+    with pytest.raises(SystemExit, match=r"→ report\.html: was changed: it has 27 bytes; the manifest says"):
         verified(package.verify_command)
 
 

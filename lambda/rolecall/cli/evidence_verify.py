@@ -160,6 +160,7 @@ def _write_json(output: TextIO, report: Report, keys: Sequence[Verifier], first:
         "from": first and first.isoformat(),
         "until": until.isoformat(),
         "begins": report.begins and report.begins.isoformat(),
+        "signedSince": {key: day.isoformat() for key, day in report.signed_since.items()},
         "anchor": report.anchor and report.anchor.to_json(),
         "packages": [_package_object(package) for package in report.packages],
         "findings": [_finding_object(finding) for finding in report.all_findings()],

@@ -1,6 +1,6 @@
 """What verifying found: where, what is wrong, and what kind of wrong it is."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -90,6 +90,8 @@ class Report:
     """What the first package says of the one before it, which was not looked at; None if it is the first one ever."""
     begins: date | None
     """The day of the first package ever, if it was looked at and is proven."""
+    signed_since: Mapping[str, date]
+    """The first day that each key signed, by its fingerprint, in the order of days."""
     notes: tuple[str, ...]
 
     @property

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from rolecall.errors import AwsError, counted
 from rolecall.evidence.findings import Finding, Outcome, PackageReport, Report
-from rolecall.evidence.manifest import MANIFEST, Previous
+from rolecall.evidence.manifest import MANIFEST, SIGNATURE, Previous
 from rolecall.evidence.packages import SealedPackage, by_day
 from rolecall.evidence.signing import Verifier
 from rolecall.evidence.stores import Store
@@ -38,6 +38,8 @@ class Chain:
         self.newest: date | None = None
         self.anchor: Previous | None = None
         self.begins: date | None = None
+        self.signed_since: dict[str, date] = {}
+        """The first day that each key signed, in the order of days."""
         self.findings: list[Finding] = []
 
     def add(self, day: date, package: SealedPackage | None, *, proven: bool) -> None:
@@ -46,6 +48,7 @@ class Chain:
         if package and proven:
             self._check_number(day, package)
             self._check_link(day, package)
+            self._check_key(day, package.signature.key_fingerprint)
         self._link = Link(day, package.as_previous) if package else None
         self.newest = day
 
@@ -95,6 +98,14 @@ class Chain:
             says = f"comes after another signature of {self._link.day}'s manifest than the one that is there"
         self._find(Outcome.TAMPERED, says, day, MANIFEST)
 
+    def _check_key(self, day: date, key: str) -> None:
+        """A key that another one took the place of may be in the hands of whoever was the reason."""
+        if key not in self.signed_since:
+            self.signed_since[key] = day
+        elif key != next(reversed(self.signed_since)):
+            says = f"is by key {key} again, although another one had taken its place"
+            self._find(Outcome.TAMPERED, says, day, SIGNATURE)
+
     def _find(self, outcome: Outcome, says: str, day: date | None = None, path: str | None = None) -> None:
         self.findings.append(Finding(outcome, says, day, path))
 
@@ -142,13 +153,15 @@ def verify(  # noqa: PLR0913 - one argument for each choice
             chain.end(until, later=later.first)
     notes = [
         *_beginning_note(chain),
+        *_key_notes(chain, keys),
         *_anchor_note(chain, reports),
         *later.note("package", f" later than {until}"),
         *earlier.note("package", f" earlier than {first}"),
-        *others.note("name", " of no package"),
+        *others.note("other name", ""),
         *_doubted_note(doubted),
     ]
-    return Report(tuple(reports), (*odd, *chain.findings), chain.anchor, chain.begins, tuple(notes))
+    findings = (*odd, *chain.findings)
+    return Report(tuple(reports), findings, chain.anchor, chain.begins, chain.signed_since, tuple(notes))
 
 
 class _NotLookedAt:
@@ -175,6 +188,13 @@ def _beginning_note(chain: Chain) -> Iterator[str]:
     if chain.begins:
         # Of packages that were all replaced by a new chain, nothing else tells.
         yield f"the chain begins on {chain.begins}, with number 1: compare with the day that you know"
+
+
+def _key_notes(chain: Chain, keys: Sequence[Verifier]) -> Iterator[str]:
+    """Whoever has an old key could sign the days since its replacement once more: nothing but the day tells."""
+    if len({key.fingerprint for key in keys}) > 1:
+        for key, since in chain.signed_since.items():
+            yield f"key {key} signs from {since} on: compare with the day that you know"
 
 
 def _anchor_note(chain: Chain, reports: Sequence[PackageReport]) -> Iterator[str]:
