@@ -157,7 +157,7 @@ def test_evaluations_that_keep_failing_are_listed(aws: Surroundings, slept: list
     with pytest.raises(EvaluationsRejected) as rejected:
         aws.config.put([evaluation(number) for number in range(3)], aws.token())
     assert str(rejected.value) == (
-        "PutEvaluations left 1 evaluation(s) unrecorded after its retries: i-00000000000000002 (COMPLIANT)"
+        "PutEvaluations left 1 evaluation unrecorded after its retries: i-00000000000000002 (COMPLIANT)"
     )
     assert len(aws.calls("PutEvaluations")) == RESENDS + 1
     assert [pause <= longest for pause, longest in zip(slept, (1, 2, 4), strict=True)] == [True] * 3
@@ -595,7 +595,7 @@ def test_records_that_stay_refused_are_listed(bus: tuple[StrictBus, EvaluationsB
     with pytest.raises(RecordsRejected) as rejected:
         publisher.publish([record(number) for number in range(10)])
     assert str(rejected.value) == (
-        "event bus evaluations did not take 1 record(s) after the retries: i-3 (InternalFailure: try again)"
+        "event bus evaluations did not take 1 record after the retries: i-3 (InternalFailure: try again)"
     )
     assert (len(strict.calls), len(slept)) == (RESENDS + 1, RESENDS)
 

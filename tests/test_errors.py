@@ -44,13 +44,13 @@ PROBLEMS = [InvalidItem("tags", number, "an object", f"i-{number}") for number i
         (
             IncompleteRun(PROBLEMS[:2], 2),
             (
-                "2 problem(s) in this run, everything else was reported: "
+                "2 problems in this run, everything else was reported: "
                 "i-0: tags is 0; allowed: an object; i-1: tags is 1; allowed: an object"
             ),
         ),
         (
             IncompleteRun(PROBLEMS, 1000),
-            "1000 problem(s) in this run, everything else was reported: "
+            "1,000 problems in this run, everything else was reported: "
             + "; ".join(str(problem) for problem in PROBLEMS[:20])
             + "; and 980 more",
         ),
@@ -81,11 +81,11 @@ PROBLEMS = [InvalidItem("tags", number, "an object", f"i-{number}") for number i
                     {"ComplianceResourceId": "i-2", "ComplianceType": "NON_COMPLIANT"},
                 ]
             ),
-            "PutEvaluations left 2 evaluation(s) unrecorded after its retries: i-1 (COMPLIANT), i-2 (NON_COMPLIANT)",
+            "PutEvaluations left 2 evaluations unrecorded after its retries: i-1 (COMPLIANT), i-2 (NON_COMPLIANT)",
         ),
         (
             RecordsRejected("evaluations", [("i-1", "InternalFailure: try later")]),
-            "event bus evaluations did not take 1 record(s) after the retries: i-1 (InternalFailure: try later)",
+            "event bus evaluations did not take 1 record after the retries: i-1 (InternalFailure: try later)",
         ),
         (
             OutOfTime("PutEvaluations", 1.26),

@@ -372,7 +372,7 @@ def test_a_record_that_is_refused_keeps_its_verdict_from_being_put_and_no_other(
     account = Account([row(number) for number in range(300)])
     account.bus.refuses = {numbered(150)}
     failed = account.sweep_in_vain()
-    assert "did not take 1 record(s)" in str(failed)
+    assert "did not take 1 record" in str(failed)
     assert [len(evaluations) for evaluations, _, _ in account.config.calls] == [100, 99, 100]
     assert (account.last.differences, sum(account.last.repaired.values())) == (300, 299)
     account.bus.refuses = set()
@@ -400,7 +400,7 @@ def test_rows_that_cannot_be_judged_do_not_stop_the_others_and_keep_their_result
     failed = account.sweep_in_vain()
     assert isinstance(failed, IncompleteRun)
     assert str(failed) == (
-        "2 problem(s) in this run, everything else was reported: "
+        "2 problems in this run, everything else was reported: "
         "i-00000000000000003: configuration.state.name is 'asleep'; allowed: pending, running, shutting-down, "
         "terminated, stopping, stopped; configuration item is '{'; allowed: a JSON object"
     )
@@ -444,7 +444,7 @@ def test_a_result_that_cannot_be_confirmed_stays(newest: Json | None, problem: s
     if newest:
         account.config.newest[numbered(1)] = newest
     failed = account.sweep_in_vain()
-    assert str(failed) == f"1 problem(s) in this run, everything else was reported: {problem}"
+    assert str(failed) == f"1 problem in this run, everything else was reported: {problem}"
     assert account.config.results == {numbered(1): Reason.PROFILE_ATTACHED, numbered(2): Reason.NO_PROFILE}
 
 
@@ -582,7 +582,7 @@ def test_a_refresh_that_is_refused_is_a_problem_and_stops_nothing() -> None:
     account.config.recorded = recorded_as_judged([row(1, profile=None)])
     account.now = next(NOW + timedelta(day) for day in range(30) if refresh_is_due(numbered(1), NOW + timedelta(day)))
     account.bus.refuses = {numbered(1)}
-    assert "did not take 1 record(s)" in str(account.sweep_in_vain())
+    assert "did not take 1 record" in str(account.sweep_in_vain())
     assert account.put() == [(numbered(2), Reason.PROFILE_ATTACHED, CAPTURED)]
 
 

@@ -177,7 +177,7 @@ class IncompleteRun(RolecallError):
         self.total = total
         named = "; ".join(str(problem) for problem in self.problems)
         more = f"; and {total - len(self.problems)} more" if total > len(self.problems) else ""
-        super().__init__(f"{total} problem(s) in this run, everything else was reported: {named}{more}")
+        super().__init__(f"{counted(total, 'problem')} in this run, everything else was reported: {named}{more}")
 
 
 class AwsError(RolecallError):
@@ -233,7 +233,8 @@ class EvaluationsRejected(AwsError):
 
     def __init__(self, failed: Sequence[Mapping[str, object]]) -> None:
         named = ", ".join(f"{one.get('ComplianceResourceId')} ({one.get('ComplianceType')})" for one in failed)
-        super().__init__(f"PutEvaluations left {len(failed)} evaluation(s) unrecorded after its retries: {named}")
+        lost = counted(len(failed), "evaluation")
+        super().__init__(f"PutEvaluations left {lost} unrecorded after its retries: {named}")
         self.failed = tuple(failed)
 
 
@@ -242,7 +243,7 @@ class RecordsRejected(AwsError):
 
     def __init__(self, bus: str, failed: Sequence[tuple[str, str]]) -> None:
         named = ", ".join(f"{resource_id} ({why})" for resource_id, why in failed)
-        super().__init__(f"event bus {bus} did not take {len(failed)} record(s) after the retries: {named}")
+        super().__init__(f"event bus {bus} did not take {counted(len(failed), 'record')} after the retries: {named}")
         self.failed = tuple(failed)
 
 

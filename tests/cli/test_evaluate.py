@@ -237,7 +237,7 @@ def test_every_input_is_named_that_cannot_be_read_and_the_rest_is_judged(tmp_pat
         "error: 7-html.json: line 1, column 1: not JSON: Expecting value; the rest was not read",
         f"error: 8-latin.jsonl: line 1, column 11: not JSON: {no_text}",
         f"error: 9.json: line 1, column {second_of(MALFORMED):,}: {malformed}",
-        f"note: {tmp_path}: 1 other file(s) in it were not read: their names do not say JSON",
+        f"note: {tmp_path}: nothing was read of 1 other file in it, by name no JSON",
         "error: missing.json: No such file or directory",
     ]
     assert lines[2].startswith("error: 4-damaged.json.gz: ")

@@ -72,7 +72,7 @@ def test_an_account_is_collected_sealed_and_verified(aws: LocalAws, tmp_path: Pa
         0,
         (f"{YESTERDAY}: 4 instances: 0 with a role, 0 exempt, 0 non-compliant, 0 not applicable, 4 unevaluated."),
     ), done.output
-    assert "us-east-1: not covered: RULE_MISSING: 1 instance(s)" in done.stderr
+    assert "us-east-1: not covered: RULE_MISSING: 1 instance" in done.stderr
     coverage = json.loads((output / str(YESTERDAY) / "coverage.json").read_text())
     assert [one["covered"] for one in coverage["accountRegions"]] == [True, False]
     assert json.loads((output / str(YESTERDAY) / "kpis.json").read_text())["accessKeys"]["activeKeys"] == 1

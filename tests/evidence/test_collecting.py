@@ -276,7 +276,7 @@ def test_without_a_recorder_nobody_asks_for_the_rule(
 def test_instances_without_a_rule_are_not_covered(tmp_path: Path) -> None:
     """They are in the population, judged by the deployed parameters, and unevaluated."""
     header, [row], _ = collected(tmp_path, FakeEvidence([query_row()], rule=None))
-    assert (header.why_not, header.detail) == (WhyNot.RULE_MISSING, "1 instance(s)")
+    assert (header.why_not, header.detail) == (WhyNot.RULE_MISSING, "1 instance")
     assert (header.rule_name, header.rule_arn, row.rule_name, row.rule_arn) == (None, None, RULE_NAME, None)
     assert row.verdict is EvidenceVerdict.UNEVALUATED
 

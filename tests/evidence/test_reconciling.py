@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rolecall.errors import counted
 from rolecall.evidence.exemption_rows import ExemptionRows
 from rolecall.evidence.exemption_sums import ExemptionSums
 from rolecall.evidence.findings import Outcome, Report
@@ -80,7 +81,7 @@ def other_counts(*numbers: int) -> str:
 def other_exemptions(listed: int) -> str:
     """The exemptions of the rows, which are two, are not those of the file."""
     return (
-        f"of 111122223333 in eu-west-1 it lists {listed} exemption(s) in use, {PART}.jsonl.gz has 2: "
+        f"of 111122223333 in eu-west-1 it lists {counted(listed, 'exemption')} in use, {PART}.jsonl.gz has 2: "
         "they are not the same instances, or not the same days"
     )
 

@@ -189,7 +189,7 @@ def test_a_file_that_nobody_named_is_not_sealed(tmp_path: Path) -> None:
     """It would be signed without anybody knowing what it is."""
     store = FolderStore(tmp_path)
     files = written(store)
-    with pytest.raises(NotSealed, match=r"1 file\(s\) that do not belong there: report.html"):
+    with pytest.raises(NotSealed, match=r"1 file that nobody named: report.html"):
         seal(
             store, FIRST_DAY, [one for one in files if one.path != "report.html"], rule=RULE, previous=None, signer=KEY
         )

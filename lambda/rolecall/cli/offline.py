@@ -7,7 +7,7 @@ from rolecall.cli.inputs import Ignored, Input, Unreadable
 from rolecall.cli.reading import Broken, ValueReader
 from rolecall.cli.screen import ProgressBar
 from rolecall.cli.subjects import ForRule, Found, Note, Problem, said, subjects
-from rolecall.errors import RolecallError
+from rolecall.errors import RolecallError, counted
 
 
 def offline(inputs: Sequence[Input | Unreadable | Ignored], for_rule: ForRule, bar: ProgressBar) -> Iterator[Found]:
@@ -20,7 +20,7 @@ def offline(inputs: Sequence[Input | Unreadable | Ignored], for_rule: ForRule, b
             case Unreadable(name, reason):
                 yield Problem(f"{name}: {reason}")
             case Ignored(folder, files):
-                yield Note(f"{folder}: {files:,} other file(s) in it were not read: their names do not say JSON")
+                yield Note(f"{folder}: nothing was read of {counted(files, 'other file')} in it, by name no JSON")
 
 
 def _read(one: Input, for_rule: ForRule, bar: ProgressBar) -> Iterator[Found]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, Protocol
 
 from rolecall import __version__
-from rolecall.errors import AlreadyWritten, AwsError, InvalidRecord, Missing, RoleNotAssumed, ServiceError
+from rolecall.errors import AlreadyWritten, AwsError, InvalidRecord, Missing, RoleNotAssumed, ServiceError, counted
 from rolecall.evidence.comparing import Comparison, RuleDefinition
 from rolecall.evidence.credential_report import count_keys
 from rolecall.evidence.manifest import Period
@@ -180,7 +180,7 @@ class Collector:
             return replace(header, why_not=item.why_not, detail=item.detail)
         why_not, detail = _why_not(recorder, recorder_problem)
         if why_not is None and not rules and instances:
-            why_not, detail = WhyNot.RULE_MISSING, f"{instances} instance(s)"
+            why_not, detail = WhyNot.RULE_MISSING, counted(instances, "instance")
         return replace(header, why_not=why_not, detail=detail)
 
     def _bare_header(self, item: ShardItem, collected_at: datetime) -> ShardHeader:

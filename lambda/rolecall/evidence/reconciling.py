@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
-from rolecall.errors import InvalidManifest
+from rolecall.errors import InvalidManifest, counted
 from rolecall.evidence.evaluation_rows import EvaluationRows
 from rolecall.evidence.exemption_rows import ExemptionRows
 from rolecall.evidence.exemption_sums import ExemptionSum, ExemptionSums
@@ -96,8 +96,8 @@ class Reconciliation:
             yield (
                 EXEMPTIONS,
                 (
-                    f"of {home[0]} in {home[1]} it lists {listed} exemption(s) in use, {_part(home)} has {rows}: "
-                    "they are not the same instances, or not the same days"
+                    f"of {home[0]} in {home[1]} it lists {counted(listed, 'exemption')} in use, "
+                    f"{_part(home)} has {rows}: they are not the same instances, or not the same days"
                 ),
             )
 

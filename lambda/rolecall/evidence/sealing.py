@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 
-from rolecall.errors import AlreadyWritten, InvalidManifest, Missing, NotSealed
+from rolecall.errors import AlreadyWritten, InvalidManifest, Missing, NotSealed, counted
 from rolecall.evidence.canonical import canonical_bytes
 from rolecall.evidence.manifest import MANIFEST, SIGNATURE, Manifest, PackagedFile, Period, RuleFacts, Totals
 from rolecall.evidence.measuring import measure
@@ -100,7 +100,7 @@ def _refuse_other_files(store: Store, day: date, paths: Collection[str]) -> None
     within = f"{day}/"
     present = {key.removeprefix(within) for key in store.keys(within)} - {MANIFEST, SIGNATURE}
     if others := sorted(present - set(paths)):
-        raise NotSealed(f"{day}", f"its folder holds {len(others)} file(s) that do not belong there: {others[0]}")
+        raise NotSealed(f"{day}", f"its folder holds {counted(len(others), 'file')} that nobody named: {others[0]}")
     if missing := sorted(set(paths) - present):
         raise Missing(f"{day}/{missing[0]}")
 
