@@ -211,6 +211,11 @@ def read(store: FolderStore, key: str) -> bytes:
         return stream.read()
 
 
+def episode_lines(stored: bytes) -> list[dict[str, Any]]:
+    """A file of episodes without its first line: instances, each before its episodes."""
+    return [json.loads(line) for line in gzip.decompress(stored).splitlines()[1:]]
+
+
 def before_with(store: FolderStore, path: str, stored: bytes) -> Carried:
     """A package of the day before that has a trend, and this file."""
     day = DAY - timedelta(days=1)
@@ -250,15 +255,18 @@ def test_what_is_known_of_a_place_that_is_not_planned_any_more_goes_on(tmp_path:
     files = organization.contents.files
     contents = organization.write(organization.packages, left, Carried(organization.packages, FIRST, files))
     paths = [file.path for file in contents.files]
+    second, still_open = FIRST + timedelta(days=1), 0
     for region in REGIONS:
         path = episodes_path(ACCOUNTS[0], region)
         assert path in paths
         assert f"evaluations/{ACCOUNTS[0]}_{region}.jsonl.gz" not in paths
-        first, second = (
-            gzip.decompress(organization.read(day, path)).splitlines()[1:] for day in (FIRST, FIRST + timedelta(days=1))
-        )
-        assert first == second
-        assert first
+        before, now = (episode_lines(organization.read(day, path)) for day in (FIRST, second))
+        assert now == [one | {"missingSince": f"{second}"} if "missingSince" in one else one for one in before]
+        still_open += sum("kind" in one and one["ended"] is None for one in now)
+    kpis = json.loads(organization.read(second, KPIS))
+    times = kpis["timeToRemediate"].values()
+    assert sum(kind["openUnobserved"] for kind in times) == still_open > 0
+    assert sum(kind["open"] for kind in times) == kpis["trend"][-1]["nonCompliant"]
 
 
 def test_episodes_that_cannot_be_carried_on_are_an_error(tmp_path: Path) -> None:
@@ -278,9 +286,10 @@ def test_where_the_control_is_not_known_to_have_run_nothing_is_taken_for_gone(wh
     before = written(store, plan_of(first, [place]))
     put_shard(store, header(*place, DAY, why_not=why_not), [])
     written(store, plan, Carried(store, first, before.files))
-    told = [gzip.decompress(read(store, f"{day}/{episodes_path(*place)}")).splitlines()[1:] for day in (first, DAY)]
-    assert told[0] == told[1]
-    assert json.loads(told[0][0])["ended"] is None
+    told = [episode_lines(read(store, f"{day}/{episodes_path(*place)}")) for day in (first, DAY)]
+    assert [one["missingSince"] for one, _ in told] == [None, f"{DAY}"]
+    assert [episode for _, episode in told] == [told[0][1]] * 2
+    assert told[0][1]["ended"] is None
 
 
 def test_a_line_of_the_ledger_that_is_no_record_is_told_of(tmp_path: Path) -> None:
@@ -289,24 +298,23 @@ def test_a_line_of_the_ledger_that_is_no_record_is_told_of(tmp_path: Path) -> No
     row = evidence_row(Reason.NO_PROFILE, 5)
     when = evidence_row().capture_time
     assert when
-    told = record_line(Reason.NO_PROFILE, when, row)
+    line = record_line(Reason.NO_PROFILE, when, row)
     another = replace(row, rule_name="another-rule", resource_id="i-other")
     lines = [
         b"{}",
-        told,
+        line,
         b"not json",
-        told.replace(row.region.encode(), b"../../up"),
+        line.replace(row.region.encode(), b"../../up"),
         record_line(Reason.NO_PROFILE, when, another),
         record_line(Reason.NO_PROFILE, when + timedelta(days=2), row),
     ]
     put_ledger(store, DAY, lines)
-    whole = gzipped(told + b"\n")
+    whole = gzipped(line + b"\n")
     put(store, f"{ledger_prefix(DAY)}zz-cut-off.jsonl.gz", whole[: len(whole) // 2])
     written(store, replace(plan_of(DAY, []), ledger_keys=ledger_keys(store, DAY)))
     with store.open(f"{DAY}/coverage.json") as stream:
         ledger = json.load(stream)["ledger"]
     assert ledger.pop("firstProblem").startswith(f"ledger/dt={DAY}/records.jsonl.gz, line 1: schema is None")
     assert ledger == {"records": 3, "ofNextDay": 1, "ofOtherRules": 1, "unreadable": 3, "damagedFiles": 1}
-    with store.open(f"{DAY}/{episodes_path(row.account, row.region)}") as stream:
-        _, only = gzip.decompress(stream.read()).splitlines()
-    assert json.loads(only)["resourceId"] == row.resource_id
+    told = episode_lines(read(store, f"{DAY}/{episodes_path(row.account, row.region)}"))
+    assert [(one["resourceId"], "kind" in one) for one in told] == [(row.resource_id, False), (row.resource_id, True)]

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -10,14 +11,25 @@ from hypothesis import strategies as st
 
 from rolecall.evidence.day_verdicts import DayVerdicts
 from rolecall.evidence.episode_day import ScopeDay
-from rolecall.evidence.episodes import Episode, EpisodeKey, Kind, Outcome
+from rolecall.evidence.episodes import NOTHING, Episode, EpisodeKey, History, Kind, Outcome, Version
 from rolecall.evidence.manifest import Period
 from rolecall.evidence.remediation_times import spell_of
 from rolecall.evidence.rows import EvidenceRow
 from rolecall.model import ExemptionState, Reason
 from rolecall.received_record import EvaluationRecord
 from rolecall.record import REFRESH
-from tests.evidence.made import ACCOUNT, LAUNCHED, REGION, RULE, at, evidence_row, exemption, instance_id, record
+from tests.evidence.made import (
+    ACCOUNT,
+    LAUNCHED,
+    REGION,
+    RULE,
+    at,
+    evidence_row,
+    exemption,
+    instance_id,
+    record,
+    recorded,
+)
 
 NO, YES, EXEMPT, LAPSED, GONE = (
     Reason.NO_PROFILE,
@@ -40,28 +52,29 @@ histories = st.lists(
 """Records of up to four instances on the first three days of March, often around the first midnight."""
 
 
-History = dict[str, Sequence[Episode]]
-"""Every known instance with its episodes, sorted."""
+Known = dict[str, History]
+"""Every known instance, sorted."""
 
 
 def after(
     records: Sequence[EvaluationRecord],
     *,
     day: int = 3,
-    before: History | None = None,
+    before: Known | None = None,
     rows: Sequence[EvidenceRow] | None = None,
-) -> History:
+) -> Known:
     """What is known at the end of a day of March, from `before`; `rows`: the inventory, None if there is none."""
     period = Period.of_day(at(day).date())
     scope = ScopeDay(ACCOUNT, REGION, RULE, period, covered=rows is not None)
     with closing(DayVerdicts(RULE, period)) as verdicts:
         verdicts.add(records)
-        return dict(scope.histories((before or {}).items(), verdicts.of(ACCOUNT, REGION), rows or ()))
+        instances = scope.instances((before or {}).items(), verdicts.of(ACCOUNT, REGION), rows or ())
+        return {one.resource_id: one.history for one in instances if one.history != NOTHING}
 
 
-def of(history: History) -> list[Episode]:
+def of(known: Known) -> list[Episode]:
     """All episodes."""
-    return [one for episodes in history.values() for one in episodes]
+    return [one for history in known.values() for one in history.episodes]
 
 
 def told(records: Sequence[EvaluationRecord], *, day: int = 3) -> list[Episode]:
@@ -77,7 +90,6 @@ def episode(kind: Kind, opened: datetime, ended: datetime | None = None, outcome
         began=LAUNCHED if kind is Kind.LAUNCHED_WITHOUT_ROLE else opened,
         opened=opened,
         known_since=opened + timedelta(seconds=1),
-        confirmed=opened,
         reason=LAPSED if kind is Kind.EXEMPTION_LAPSED else NO,
         ended=ended,
         outcome=outcome,
@@ -157,7 +169,7 @@ def test_the_order_of_delivery_and_duplicates_do_not_matter(records: list[Evalua
 @given(histories, st.randoms())
 def test_three_days_are_as_good_as_one(records: list[EvaluationRecord], random: Random) -> None:
     """Carried from day to day, with records of earlier days delivered again, the book comes to the same."""
-    book: History = {}
+    book: Known = {}
     earlier: list[EvaluationRecord] = []
     for day in (1, 2, 3):
         today = [one for one in records if one.ordering_timestamp.day == day]
@@ -167,11 +179,11 @@ def test_three_days_are_as_good_as_one(records: list[EvaluationRecord], random: 
     assert of(book) == told(records)
 
 
-def test_a_closing_verdict_that_comes_late_divides_the_episode() -> None:
-    """NON_COMPLIANT at 1 and 5, known; a day later comes that it was COMPLIANT at 3."""
-    book = after([record(NO, at(1, 1)), record(NO, at(1, 5))], day=1)
-    late = after([record(YES, at(1, 3))], day=2, before=book)
-    assert shown(of(late)) == [
+def test_a_verdict_that_is_older_than_what_counted_changes_nothing() -> None:
+    """NON_COMPLIANT at 1 and 5, known; that it was COMPLIANT at 3 comes a day late, after the package of its day."""
+    known = after([record(NO, at(1, 1)), record(NO, at(1, 5))], day=1)
+    assert after([record(YES, at(1, 3))], day=2, before=known) == after([], day=2, before=known)
+    assert shown(told([record(NO, at(1, 1)), record(YES, at(1, 3)), record(NO, at(1, 5))])) == [
         (instance_id(1), Kind.LAUNCHED_WITHOUT_ROLE, at(1, 1), at(1, 3), Outcome.REMEDIATED),
         (instance_id(1), Kind.DRIFT, at(1, 5), None, None),
     ]
@@ -212,22 +224,119 @@ def test_the_delay_before_the_first_verdict_is_known() -> None:
     assert (known.began, known.opened, known.known_since) == (LAUNCHED, at(1, 1), at(3, 12))
 
 
-def test_an_exemption_that_ends_by_time_alone_begins_an_episode_when_it_ends() -> None:
-    """No item is captured at midnight: the verdict orders by an item of long before, and lasts since its last day."""
-    until = exemption(state=ExemptionState.EXPIRED, expires=at(2).date())
-    lapsed = record(LAPSED, at(1, 2), evaluated_at=at(3, 6), exemption=until)
-    (known,) = told([record(EXEMPT, at(1, 1)), lapsed])
-    last_moment = at(3) - timedelta(milliseconds=1)
-    assert (known.kind, known.began, known.opened) == (Kind.EXEMPTION_LAPSED, last_moment, at(1, 2))
-    assert spell_of(known, at(4)).left == pytest.approx(24, abs=1e-6)
+judged_again = st.lists(
+    st.tuples(
+        st.sampled_from([NO, YES, EXEMPT, LAPSED, GONE]),
+        st.integers(1, 2),
+        st.integers(0, 5).map(lambda hours: at(1, 10 * hours)),
+        st.sampled_from([timedelta(0), timedelta(milliseconds=1), timedelta(hours=1)]),
+        st.integers(1, 3 * 24 * 60 - 1).map(lambda minutes: at(1, minute=minutes)),
+    ).filter(lambda told: told[4] > told[2]),
+    max_size=12,
+).map(lambda told: [record(why, item + later, which, evaluated_at=made) for why, which, item, later, made in told])
+"""Records of two instances on few items, each judged at any time after its capture, also several times."""
+
+
+@given(judged_again)
+def test_what_was_read_before_changes_nothing_whatever_it_is(records: list[EvaluationRecord]) -> None:
+    """Each day with the records that came on it, and each day with all that ever came: the same."""
+    once: Known = {}
+    again: Known = {}
+    for day in (1, 2, 3):
+        today = [one for one in records if max(one.version).day == day]
+        earlier = [one for one in records if max(one.version).day < day]
+        once, again = after(today, day=day, before=once), after([*today, *earlier], day=day, before=again)
+        assert once == again
+
+
+@given(judged_again)
+def test_episodes_of_an_instance_follow_one_another(records: list[EvaluationRecord]) -> None:
+    """Each begins before it ends, and the next one opens no earlier than that; only the last may be open."""
+    for history in after(records).values():
+        for one, following in pairwise(history.episodes):
+            assert one.ended is not None
+            assert one.ended <= following.opened
+        assert all(one.began <= (one.ended or one.began) for one in history.episodes)
+
+
+LATER = timedelta(milliseconds=1)
+"""By which a sweep orders a changed verdict on the same item."""
+
+UNTIL_THE_TENTH = exemption(state=ExemptionState.EXPIRED, expires=at(10).date())
+
+
+@pytest.mark.parametrize("later", [LATER, timedelta(0)], ids=["by a sweep", "evaluated again"])
+@pytest.mark.parametrize(
+    ("history", "changed", "expected"),
+    [
+        pytest.param(
+            [record(NO, at(1, 1)), record(EXEMPT, at(1, 12))],
+            record(LAPSED, at(1, 12), evaluated_at=at(11, 6), exemption=UNTIL_THE_TENTH),
+            [
+                (Kind.LAUNCHED_WITHOUT_ROLE, LAUNCHED, at(1, 12), Outcome.EXEMPTED),
+                (Kind.EXEMPTION_LAPSED, at(11), None, None),
+            ],
+            id="an exemption is over: since the day after its last",
+        ),
+        pytest.param(
+            [record(NO, at(1, 1)), record(YES, at(1, 12))],
+            record(Reason.PROFILE_NOT_ALLOWED, at(1, 12), evaluated_at=at(11, 6)),
+            [
+                (Kind.LAUNCHED_WITHOUT_ROLE, LAUNCHED, at(1, 12), Outcome.REMEDIATED),
+                (Kind.DRIFT, at(11, 6), None, None),
+            ],
+            id="the rule became stricter: since it said so, not for ten days",
+        ),
+        pytest.param(
+            [record(YES, at(1, 12))],
+            record(Reason.PROFILE_NOT_ALLOWED, at(1, 12), evaluated_at=at(11, 6)),
+            [(Kind.DRIFT, at(11, 6), None, None)],
+            id="the same, of an instance that never had an episode",
+        ),
+        pytest.param(
+            [record(Reason.PROFILE_NOT_ALLOWED, at(1, 1))],
+            record(YES, at(1, 1), evaluated_at=at(11, 6)),
+            [(Kind.LAUNCHED_WITHOUT_ROLE, LAUNCHED, at(11, 6), Outcome.REMEDIATED)],
+            id="the rule became laxer: it lasted until then",
+        ),
+    ],
+)
+def test_a_verdict_that_changes_without_its_item_holds_since_it_was_made(
+    history: Sequence[EvaluationRecord],
+    changed: EvaluationRecord,
+    expected: Sequence[tuple[Kind, datetime, datetime | None, Outcome | None]],
+    later: timedelta,
+) -> None:
+    """The item is of long before: its ordering timestamp says nothing of when the verdict came to hold."""
+    changed = replace(changed, ordering_timestamp=changed.ordering_timestamp + later)
+    known = after([changed], day=11, before=after(history, day=1))
+    assert [(one.kind, one.began, one.ended, one.outcome) for one in of(known)] == expected
+    # Told again, and on the day after, with all that came before it.
+    assert after([*history, changed], day=12, before=known) == after([], day=12, before=known)
+
+
+def test_two_verdicts_on_one_item_are_told_again_on_the_next_day() -> None:
+    """Parameters changed on the day of the deployment: the later verdict stays the later one."""
+    records = [record(YES, at(1, 1)), record(NO, at(1, 1), evaluated_at=at(1, 15))]
+    row = evidence_row(NO, recorded=replace(recorded(NO, at(1, 1)), recorded_at=at(1, 15, 1)))
+    known = after(records, day=1, rows=[row])
+    assert [(one.kind, one.opened, one.is_open) for one in of(known)] == [(Kind.DRIFT, at(1, 15), True)]
+    assert of(after(records, day=2, before=known, rows=[row])) == of(known)
+
+
+def test_an_exemption_that_was_over_before_rolecall_came_is_no_launch_without_a_role() -> None:
+    """Nobody ever saw it exempt, and its tags say that it was."""
+    lapsed = record(LAPSED, at(1, 2), evaluated_at=at(11, 6), exemption=UNTIL_THE_TENTH)
+    (known,) = told([lapsed], day=12)
+    assert (known.kind, known.began, known.known_since) == (Kind.EXEMPTION_LAPSED, at(11), at(11, 6))
+    assert spell_of(known, at(12), at(12)).left == pytest.approx(24)
 
 
 def test_an_episode_is_never_shorter_than_nothing() -> None:
     """A role that was attached on the exemption's last day is told late, after the verdict of the night."""
-    until = exemption(state=ExemptionState.EXPIRED, expires=at(2).date())
-    lapsed = record(LAPSED, at(1, 2), evaluated_at=at(3, 6), exemption=until)
-    (known,) = told([record(EXEMPT, at(1, 1)), lapsed, record(YES, at(2, 12))])
-    assert (known.began, known.ended, known.outcome) == (at(2, 12), at(2, 12), Outcome.REMEDIATED)
+    lapsed = record(LAPSED, at(1, 2), evaluated_at=at(11, 6), exemption=UNTIL_THE_TENTH)
+    (known,) = told([record(EXEMPT, at(1, 1)), lapsed, record(YES, at(10, 12))], day=12)
+    assert (known.began, known.ended, known.outcome) == (at(11), at(11), Outcome.REMEDIATED)
 
 
 def test_a_launch_that_is_not_known_begins_with_the_verdict() -> None:
@@ -257,7 +366,8 @@ def test_a_rule_that_got_another_name_ends_its_episodes() -> None:
     """The instance is still without a role, and that is another rule's episode; it was known, so it is drift."""
     old = episode(Kind.LAUNCHED_WITHOUT_ROLE, at(1, 1))
     old = replace(old, key=old.key._replace(rule="its-name-before"))
-    found = of(after([], day=2, before={instance_id(1): [old]}, rows=[evidence_row(NO, capture_time=at(2, 3))]))
+    before = {instance_id(1): History(Version(at(1, 1), at(1, 1)), (old,))}
+    found = of(after([], day=2, before=before, rows=[evidence_row(NO, capture_time=at(2, 3))]))
     assert [(one.key.rule, one.kind, one.ended, one.outcome, one.inferred) for one in found] == [
         ("its-name-before", Kind.LAUNCHED_WITHOUT_ROLE, at(3), Outcome.GONE, True),
         (RULE, Kind.DRIFT, None, None, True),
@@ -269,15 +379,6 @@ def test_a_record_of_the_next_day_waits_for_it() -> None:
     records = [record(NO, at(1, 23, 59)), record(YES, at(2, 0, 1))]
     assert shown(told(records, day=1)) == [(instance_id(1), Kind.LAUNCHED_WITHOUT_ROLE, at(1, 23, 59), None, None)]
     assert of(after(records, day=2, before=after(records, day=1))) == told(records)
-
-
-def test_interruptions_are_forgotten_with_the_window() -> None:
-    """What is open may be interrupted for years, every few minutes."""
-    records = [record(NO, at(1, 1)), record(YES, at(1, 2)), record(NO, at(1, 2, 5))]
-    book = after(records, day=1)
-    for day, remaining in ((89, 1), (90, 1), (91, 0)):
-        (one,) = of(after([], day=day, before=book))
-        assert (len(one.flaps), one.is_open) == (remaining, True)
 
 
 def test_what_closed_before_the_window_is_forgotten_and_what_is_open_never() -> None:
@@ -303,9 +404,17 @@ def test_the_inventory_closes_what_no_record_closed() -> None:
         (at(2, 3), Outcome.REMEDIATED, True),
         (at(2, 4), Outcome.EXEMPTED, True),
         (at(2, 5), Outcome.GONE, True),
-        (at(3), Outcome.GONE, True),
+        (at(3), Outcome.MISSING, True),
         (None, None, False),
     ]
+
+
+def test_the_inventory_closes_what_was_judged_anew_on_the_same_item() -> None:
+    """The record of it was lost; when Config recorded the result is known."""
+    book = after([record(Reason.PROFILE_NOT_ALLOWED, at(1, 1))], day=1)
+    row = evidence_row(YES, recorded=replace(recorded(YES, at(1, 1)), recorded_at=at(2, 6)))
+    (found,) = of(after([], day=2, before=book, rows=[row]))
+    assert (found.ended, found.outcome, found.inferred) == (at(2, 6), Outcome.REMEDIATED, True)
 
 
 def test_a_young_episode_is_not_closed_by_an_inventory_that_lags() -> None:
@@ -314,12 +423,59 @@ def test_a_young_episode_is_not_closed_by_an_inventory_that_lags() -> None:
     assert found.is_open
 
 
-def test_what_comes_back_was_never_gone() -> None:
-    """Missing from one inventory and in the next with the same old result: the episode goes on."""
-    book = after([record(NO, at(1, 1))], day=1, rows=[])
-    assert [one.outcome for one in of(book)] == [Outcome.GONE]
-    again = after([], day=2, before=book, rows=[evidence_row(NO, 1, capture_time=at(1, 1))])
-    assert [(one.is_open, one.opened) for one in of(again)] == [(True, at(1, 1))]
+MISSED = after([record(NO, at(1, 1))], day=1, rows=[])
+"""Non-compliant, and not in the inventory of the first day."""
+
+
+@pytest.mark.parametrize(
+    ("records", "rows", "expected"),
+    [
+        pytest.param([], [evidence_row(NO, capture_time=at(1, 1))], (None, None), id="with the same old result"),
+        pytest.param(
+            [record(YES, at(2, 10))],
+            [evidence_row(YES, capture_time=at(2, 10))],
+            (at(2, 10), Outcome.REMEDIATED),
+            id="with a role, and a record of it",
+        ),
+        pytest.param(
+            [], [evidence_row(YES, capture_time=at(2, 10))], (at(2, 10), Outcome.REMEDIATED), id="with a role"
+        ),
+        pytest.param(
+            [record(NO, at(2, 10))],
+            [evidence_row(NO, capture_time=at(2, 10))],
+            (None, None),
+            id="with another item, as its tags were changed",
+        ),
+        pytest.param(
+            [record(YES, at(2, 1)), record(GONE, at(2, 5))],
+            [],
+            (at(2, 1), Outcome.REMEDIATED),
+            id="in records alone: it was terminated before the inventory of the day before was read",
+        ),
+        pytest.param([], [], (at(2), Outcome.MISSING), id="not at all"),
+    ],
+)
+def test_what_comes_back_was_never_gone(
+    records: Sequence[EvaluationRecord],
+    rows: Sequence[EvidenceRow],
+    expected: tuple[datetime | None, Outcome | None],
+) -> None:
+    """Missing from one inventory, an instance is told of again: its episode goes on, with its age."""
+    (missed,) = of(MISSED)
+    assert (missed.ended, missed.outcome) == (at(2), Outcome.MISSING)
+    (found,) = of(after(records, day=2, before=MISSED, rows=rows))
+    assert (found.opened, found.kind) == (at(1, 1), Kind.LAUNCHED_WITHOUT_ROLE)
+    assert (found.ended, found.outcome) == expected
+
+
+def test_what_was_missing_for_some_days_is_still_known() -> None:
+    """It had a role, and loses it when it is back: no launch. After seven days it may as well be another instance."""
+    known = after([record(YES, at(1, 1))], day=1, rows=[evidence_row(YES, capture_time=at(1, 1))])
+    for day in range(2, 10):
+        known = after([], day=day, before=known, rows=[])
+        back = of(after([record(NO, at(day + 1, 5))], day=day + 1, before=known))
+        assert [one.kind for one in back] == [Kind.DRIFT if day < 9 else Kind.LAUNCHED_WITHOUT_ROLE]
+    assert known == {}
 
 
 def test_the_inventory_opens_what_no_record_told_of() -> None:

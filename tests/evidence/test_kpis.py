@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolecall.errors import InvalidRecord
-from rolecall.evidence.episodes import Episode, EpisodeKey, Kind, Outcome
+from rolecall.evidence.episodes import Episode, EpisodeKey, History, Kind, Outcome
 from rolecall.evidence.kpis import DEFINITIONS, DayFigures, kpi_document, read_trend, share_with_role
 from rolecall.evidence.manifest import Totals
-from rolecall.evidence.remediation_times import RemediationTimes
+from rolecall.evidence.remediation_times import RemediationTimes, spell_of
 from rolecall.model import Reason
 from tests.evidence.made import ACCOUNT, DAY, PERIOD, REGION, RULE, evidence_row, exemption, instance_id
 from tests.evidence.sample_days import header
@@ -34,7 +34,6 @@ def episode(began: int, ended: int | None = None, outcome: Outcome | None = None
         began=start,
         opened=start,
         known_since=start,
-        confirmed=start,
         reason=Reason.NO_PROFILE,
         ended=None if ended is None else END - ended * HOUR,
         outcome=outcome,
@@ -46,7 +45,7 @@ def remediation_times(given_episodes: Sequence[Episode], end: datetime) -> Mappi
     """The figures of these episodes, as if all were of one kind."""
     with closing(RemediationTimes(end)) as times:
         for one in given_episodes:
-            times.take(one)
+            times.take(one, end)
         return times.figures()
 
 
@@ -130,6 +129,19 @@ def test_being_terminated_or_exempted_remediates_nothing() -> None:
     assert (told["medianHours"], told["gone"], told["exempted"], told["remediated"]) == (None, 1, 1, 0)
 
 
+def test_what_nobody_has_seen_since_is_counted_apart() -> None:
+    """Open, in a place where nobody could look for two days: it was observed until then, and has no age."""
+    seen, unseen = episode(50), episode(100)
+    figures = DayFigures(PERIOD)
+    for one, since in ((seen, None), (unseen, DAY - timedelta(days=1))):
+        figures.take_history(History(episodes=(one,), missing_since=since))
+    told = figures.times_to_remediate()["drift"]
+    figures.close()
+    assert (told["observed"], told["open"], told["openUnobserved"], told["oldestOpenHours"]) == (2, 1, 1, 50)
+    assert spell_of(unseen, END, END - 48 * HOUR).left == 52
+    assert told["openByAge"] == {"upTo1Day": 0, "upTo7Days": 1, "upTo30Days": 0, "upTo90Days": 0, "longer": 0}
+
+
 def test_what_nobody_could_observe_does_not_count() -> None:
     """Known only since the end of the day, or over before the first look at it."""
     told = remediation_times([episode(50, known_since=END)], END)
@@ -198,7 +210,7 @@ def document(trend: Sequence[Any] = (), given_episodes: Sequence[Episode] = ()) 
     """`kpis.json` of a day with ten instances."""
     with closing(DayFigures(PERIOD)) as figures:
         for one in given_episodes:
-            figures.take_episode(one)
+            figures.take_history(History(episodes=(one,)))
         return kpi_document(PERIOD, Totals(10, 6, 1, 2, 1, 0), figures, trend)
 
 

@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given, settings
 
 from rolecall.evidence.coverage import Coverage
-from rolecall.evidence.episodes import Episode
+from rolecall.evidence.episode_day import InstanceDay
+from rolecall.evidence.episodes import NOTHING, History
 from rolecall.evidence.kpis import DEFINITIONS, DayFigures, kpi_document
 from rolecall.evidence.plan import Gap
 from rolecall.evidence.report import ReportRows, report_html
-from rolecall.evidence.report.tables import SHOWN_ROWS, episode_table
+from rolecall.evidence.report.tables import SHOWN_ROWS, open_table
 from rolecall.evidence.rows import Agreement, EvidenceRow, EvidenceVerdict
 from rolecall.evidence.shard_header import WhyNot
 from rolecall.frameworks import REQUIREMENTS
 from rolecall.model import Reason
-from tests.evidence.made import ACCOUNT, DAY, PERIOD, REGION, at, evidence_row, exemption, record
+from tests.evidence.made import ACCOUNT, DAY, PERIOD, REGION, at, evidence_row, exemption, instance_id, record
 from tests.evidence.sample_days import header, plan_of
-from tests.evidence.test_episodes import told
+from tests.evidence.test_episodes import after
 from tests.strategies import texts
 
 
@@ -31,19 +32,18 @@ def page_of(
     *,
     gaps: Sequence[Gap] = (),
     why_not: WhyNot | None = None,
-    episodes: Sequence[Episode] = (),
+    histories: Sequence[History] = (),
 ) -> str:
     """The report of a day of one account and region with these rows."""
-    coverage, shown, figures = Coverage(), ReportRows(DAY), DayFigures(PERIOD)
+    coverage, shown, figures = Coverage(), ReportRows(PERIOD), DayFigures(PERIOD)
     for row in rows:
         for take in (coverage.take_row, shown.take_row, figures.take_row):
             take(row)
     head = header(ACCOUNT, REGION, DAY, why_not=why_not)
     coverage.close_scope(head, 0)
     figures.take_header(head)
-    for episode in episodes:
-        shown.take_episode(episode)
-        figures.take_episode(episode)
+    for history in histories:
+        figures.take_history(history)
     kpis = kpi_document(PERIOD, coverage.totals, figures, ())
     page = report_html(plan_of(DAY, [(ACCOUNT, REGION)], gaps), coverage, shown, kpis)
     coverage.close()
@@ -121,7 +121,8 @@ def test_the_page_depends_on_its_inputs_alone() -> None:
 def test_no_two_elements_share_an_id() -> None:
     """Charts and tables alike, so that links and labels lead to one place."""
     rows = [evidence_row(Reason.EXEMPT), *(evidence_row(Reason.NO_PROFILE, number) for number in range(2, 9))]
-    page = page_of(rows, episodes=told([record(Reason.NO_PROFILE, at(1, 1), number) for number in range(2, 9)]))
+    known = after([record(Reason.NO_PROFILE, at(1, 1), number) for number in range(2, 9)])
+    page = page_of(rows, histories=list(known.values()))
     elements = Elements(page).found
     ids = [one["id"] for _, one in elements if "id" in one]
     assert sorted(ids, key=str) == sorted(set(ids), key=str)
@@ -177,21 +178,36 @@ def test_a_long_table_says_of_how_many_it_shows_how_few() -> None:
     assert tickets == ["SOON", *(f"T-{number}" for number in range(SHOWN_ROWS - 1))]
 
 
-def test_open_episodes_are_shown_the_longest_first() -> None:
-    """Closed ones are not shown."""
-    episodes = told(
+def test_non_compliant_instances_are_shown_the_longest_first() -> None:
+    """All of the inventory and no other: also who became so after the day; not who is remediated, or not listed."""
+    known = after(
         [
             record(Reason.NO_PROFILE, at(2, 1), 1, instance=None),
             record(Reason.NO_PROFILE, at(1, 1), 2, instance=None),
             record(Reason.NO_PROFILE, at(1, 1), 3),
             record(Reason.PROFILE_ATTACHED, at(1, 2), 3),
+            record(Reason.NO_PROFILE, at(1, 1), 5),
         ]
     )
-    rows = ReportRows(DAY)
-    for episode in episodes:
-        rows.take_episode(episode)
-    table = episode_table(rows.open, PERIOD.end)
-    assert [(row[2], row[-1]) for row in table.rows] == [("i-00000000000000002", 1), ("i-00000000000000001", 0)]
+    listed = [
+        (1, Reason.NO_PROFILE, at(2, 1)),
+        (2, Reason.NO_PROFILE, at(1, 1)),
+        (3, Reason.PROFILE_ATTACHED, at(1, 2)),
+        (4, Reason.NO_PROFILE, at(3, 2)),
+    ]
+    rows = ReportRows(PERIOD)
+    for number, reason, moment in listed:
+        identity = instance_id(number)
+        row = evidence_row(reason, number, capture_time=moment)
+        rows.take_instance(InstanceDay(identity, row, known.get(identity, NOTHING)))
+    rows.take_instance(InstanceDay(instance_id(5), None, known[instance_id(5)]))
+    table = open_table(rows.open, PERIOD.end)
+    assert table.total == 3
+    assert [(row[2], *row[3:]) for row in table.rows] == [
+        (instance_id(2), "launched without role", "NO_PROFILE", "2026-03-01 01:00", 1),
+        (instance_id(1), "launched without role", "NO_PROFILE", "2026-03-02 01:00", 0),
+        (instance_id(4), "after the day", "NO_PROFILE", "2026-03-03 02:00", 0),
+    ]
 
 
 def test_every_definition_and_every_requirement_is_on_the_page() -> None:

@@ -21,7 +21,7 @@ from tests.evidence.test_kpis import END, episodes, remediation_times
 def test_median_percentile_and_shares_agree_with_lifelines(drawn: list[Episode]) -> None:
     """Open, late, exempted and gone ones among them."""
     told = remediation_times(drawn, END)
-    spells = [spell for one in drawn if (spell := spell_of(one, END)).left > spell.entered]
+    spells = [spell for one in drawn if (spell := spell_of(one, END, END)).left > spell.entered]
     if not spells:
         assert (told["medianHours"], told["p90Hours"]) == (None, None)
         return

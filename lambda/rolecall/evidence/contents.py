@@ -13,9 +13,8 @@ from rolecall.errors import InvalidShard, NotSealed
 from rolecall.evidence.carried import Carried
 from rolecall.evidence.coverage import COVERAGE, Coverage
 from rolecall.evidence.day_verdicts import DayVerdicts
-from rolecall.evidence.episode_day import ScopeDay
+from rolecall.evidence.episode_day import InstanceDay, ScopeDay
 from rolecall.evidence.episode_file import EPISODES, episodes_path, read_episodes, scope_of, write_episodes
-from rolecall.evidence.episodes import Episode
 from rolecall.evidence.evaluations import EVALUATIONS, writing_evaluations
 from rolecall.evidence.exemptions import EXEMPTIONS, ExemptionRows
 from rolecall.evidence.kpis import KPIS, DayFigures, kpi_document, read_trend
@@ -101,7 +100,7 @@ class _Day:
         self.coverage = stack.enter_context(closing(Coverage()))
         self._oscal = stack.enter_context(closing(AssessmentResults(self._period)))
         self._figures = stack.enter_context(closing(DayFigures(self._period)))
-        self._report = ReportRows(plan.day)
+        self._report = ReportRows(self._period)
         self._verdicts = stack.enter_context(closing(DayVerdicts(plan.rule_name, self._period)))
         self._verdicts.add(ledger)
         if before and before.paths(EVALUATIONS) and not before.paths(EPISODES):
@@ -167,12 +166,12 @@ class _Day:
         path = episodes_path(account, region)
         with self._files.writing(path) as stream:
             known = read_episodes(before, path) if before else ()
-            histories = scope.histories(known, self._verdicts.of(account, region), rows)
-            write_episodes(stream, scope, histories, self._take_episode)
+            instances = scope.instances(known, self._verdicts.of(account, region), rows)
+            write_episodes(stream, scope, instances, self._take_instance)
 
-    def _take_episode(self, episode: Episode) -> None:
-        self._figures.take_episode(episode)
-        self._report.take_episode(episode)
+    def _take_instance(self, instance: InstanceDay) -> None:
+        self._figures.take_history(instance.history)
+        self._report.take_instance(instance)
 
     def _trend(self) -> Sequence[Mapping[str, Any]]:
         if self._before is None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
-from rolecall.evidence.episodes import WINDOW_DAYS, Outcome, Verdict, verdict_of
+from rolecall.evidence.episodes import WINDOW_DAYS, Outcome, Verdict, Version, verdict_of
 from rolecall.evidence.manifest import Period
 from rolecall.evidence.scratch import scratch_database
 from rolecall.model import Reason
@@ -33,7 +33,7 @@ class DayVerdicts:
         self._oldest = period.end - timedelta(days=WINDOW_DAYS)
         self._database = scratch_database(_TABLES)
         self.later = 0
-        """Records whose item was captured after the day: they are the next day's."""
+        """Records whose item was captured, or whose verdict was made, after the day: they are the next day's."""
         self.of_other_rules = 0
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class DayVerdicts:
         if record.own_rule_name != self._rule:
             self.of_other_rules += 1
             return False
-        if record.ordering_timestamp >= self._end:
+        if max(record.version) >= self._end:
             self.later += 1
             return False
         # One that was made before the window was delivered before, and what it said is forgotten since.
@@ -78,8 +78,7 @@ class DayVerdicts:
 def _to_text(verdict: Verdict) -> str:
     return json.dumps(
         [
-            verdict.ordering_timestamp.isoformat(),
-            verdict.evaluated_at.isoformat(),
+            *(moment.isoformat() for moment in verdict.version),
             verdict.id,
             verdict.outcome,
             verdict.reason,
@@ -92,9 +91,9 @@ def _to_text(verdict: Verdict) -> str:
 def _from_text(text: str) -> Verdict:
     ordered, evaluated, identity, outcome, reason, launched, until = json.loads(text)
     return Verdict(
-        ordering_timestamp=datetime.fromisoformat(ordered),
-        evaluated_at=datetime.fromisoformat(evaluated),
+        version=Version(datetime.fromisoformat(ordered), datetime.fromisoformat(evaluated)),
         id=identity,
+        known_at=datetime.fromisoformat(evaluated),
         outcome=outcome and Outcome(outcome),
         reason=reason and Reason(reason),
         first_launch=launched and datetime.fromisoformat(launched),

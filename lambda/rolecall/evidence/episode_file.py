@@ -1,24 +1,32 @@
 """`episodes/<account>_<region>.jsonl.gz`: carried from one package to the next, each account and region by itself.
 
     {"schema": …}                              whose it is, and of which day
-    {"resourceId": "i-…"}                      an instance that ever had a verdict, and no episode
-    {"resourceId": "i-…", "rule": "…", …}      an episode; of one instance, they follow one another
+    {"resourceId": "i-…", "newest": {…}, …}    an instance that had a verdict, with the version of the newest one
+    {"resourceId": "i-…", "rule": "…", …}      its episodes, if it has any
 
-Sorted by resource id. An instance that is gone is forgotten with its last episode.
+Sorted by resource id.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, BinaryIO
 
 from rolecall.errors import Damaged, InvalidRecord
-from rolecall.evidence.episode_day import ScopeDay
-from rolecall.evidence.episodes import WINDOW_DAYS, Episode, EpisodeKey, Kind, Outcome
+from rolecall.evidence.episode_day import InstanceDay, ScopeDay
+from rolecall.evidence.episodes import NOTHING, WINDOW_DAYS, Episode, EpisodeKey, History, Kind, Outcome, Version
 from rolecall.evidence.package_files import json_line
 from rolecall.model import Reason
-from rolecall.received_fields import read_flag, read_member, read_optional_time, read_text, read_time
+from rolecall.received_fields import (
+    read_day,
+    read_flag,
+    read_member,
+    read_object,
+    read_optional_time,
+    read_text,
+    read_time,
+)
 from rolecall.record import timestamp
 
 SCHEMA = "rolecall.episodes/v1"
@@ -27,8 +35,10 @@ EPISODES = "episodes/"
 
 _SUFFIX = ".jsonl.gz"
 
-LINE_MAX_BYTES = 16 * 1024 * 1024
-"""Of one line: an episode is some 400 bytes, and each of its interruptions within the window 70 more."""
+LINE_MAX_BYTES = 64 * 1024
+"""Of one line: some 400 bytes."""
+
+_Line = tuple[int, Mapping[str, Any]]
 
 
 def episodes_path(account: str, region: str) -> str:
@@ -43,12 +53,9 @@ def scope_of(path: str) -> tuple[str, str]:
 
 
 def write_episodes(
-    stream: BinaryIO,
-    scope: ScopeDay,
-    histories: Iterable[tuple[str, Sequence[Episode]]],
-    take: Callable[[Episode], None],
+    stream: BinaryIO, scope: ScopeDay, instances: Iterable[InstanceDay], take: Callable[[InstanceDay], None]
 ) -> None:
-    """Write the content of a file; `take` is given each episode, too."""
+    """Write the content of a file; `take` is given each instance, known or not."""
     stream.write(
         json_line(
             {
@@ -60,16 +67,16 @@ def write_episodes(
             }
         )
     )
-    for resource_id, episodes in histories:
-        if not episodes:
-            stream.write(json_line({"resourceId": resource_id}))
-        for episode in episodes:
-            stream.write(json_line(_episode_object(episode)))
-            take(episode)
+    for instance in instances:
+        take(instance)
+        history = instance.history
+        if history.newest or history.episodes:
+            stream.write(json_line(_instance_object(instance.resource_id, history)))
+        stream.writelines(json_line(_episode_object(episode)) for episode in history.episodes)
 
 
-def read_episodes(stream: BinaryIO, path: str) -> Iterator[tuple[str, Sequence[Episode]]]:
-    """Every known instance with its episodes, from the content of the file at `path`. Raises Damaged."""
+def read_episodes(stream: BinaryIO, path: str) -> Iterator[tuple[str, History]]:
+    """Every known instance with its history, from the content of the file at `path`. Raises Damaged."""
     account, region = scope_of(path)
     lines = _objects(stream, path)
     _, header = next(lines, (0, {}))
@@ -77,14 +84,14 @@ def read_episodes(stream: BinaryIO, path: str) -> Iterator[tuple[str, Sequence[E
     if named != (SCHEMA, account, region):
         raise Damaged(path, f"its first line is not that of {SCHEMA} of {account} in {region}")
     before = ""
-    for resource_id, own in groupby(((_resource_id(one, path, at), at, one) for at, one in lines), key=itemgetter(0)):
+    for resource_id, own in groupby(((_resource_id(line, path), line) for line in lines), key=itemgetter(0)):
         if resource_id <= before:
             raise Damaged(path, f"{resource_id} comes after {before}: ids ascend")
         before = resource_id
-        yield resource_id, [_episode(one, path, at, account, region) for _, at, one in own if len(one) > 1]
+        yield resource_id, _history((line for _, line in own), path, account, region)
 
 
-def _objects(stream: BinaryIO, path: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _objects(stream: BinaryIO, path: str) -> Iterator[_Line]:
     """The lines with their numbers."""
     for number, line in enumerate(iter(lambda: stream.readline(LINE_MAX_BYTES), b""), 1):
         try:
@@ -96,11 +103,43 @@ def _objects(stream: BinaryIO, path: str) -> Iterator[tuple[int, Mapping[str, An
         yield number, value
 
 
-def _resource_id(raw: Mapping[str, Any], path: str, number: int) -> str:
+def _resource_id(line: _Line, path: str) -> str:
+    number, raw = line
     resource_id = raw.get("resourceId")
     if not isinstance(resource_id, str) or not resource_id:
         raise Damaged(path, f"line {number} does not say which instance it is of")
     return resource_id
+
+
+def _history(lines: Iterable[_Line], path: str, account: str, region: str) -> History:
+    """Of one instance: its own line, then its episodes."""
+    newest, missing_since, episodes = NOTHING.newest, NOTHING.missing_since, []
+    for position, (number, raw) in enumerate(lines):
+        try:
+            if position == 0:
+                newest, missing_since = _newest(raw), read_day(raw, "missingSince")
+            else:
+                episodes.append(_episode(raw, account, region))
+        except InvalidRecord as error:
+            raise Damaged(path, f"line {number}: {error}") from error
+    return History(newest, tuple(episodes), missing_since)
+
+
+def _instance_object(resource_id: str, history: History) -> dict[str, Any]:
+    newest = history.newest
+    return {
+        "resourceId": resource_id,
+        "newest": newest
+        and {"orderingTimestamp": timestamp(newest.ordering_timestamp), "evaluatedAt": timestamp(newest.evaluated_at)},
+        "missingSince": history.missing_since and history.missing_since.isoformat(),
+    }
+
+
+def _newest(raw: Mapping[str, Any]) -> Version | None:
+    if "newest" in raw and raw["newest"] is None:
+        return None
+    given, within = read_object(raw, "newest"), "newest."
+    return Version(read_time(given, "orderingTimestamp", within), read_time(given, "evaluatedAt", within))
 
 
 def _episode_object(episode: Episode) -> dict[str, Any]:
@@ -111,40 +150,26 @@ def _episode_object(episode: Episode) -> dict[str, Any]:
         "began": timestamp(episode.began),
         "opened": timestamp(episode.opened),
         "knownSince": timestamp(episode.known_since),
-        "confirmed": timestamp(episode.confirmed),
         "reason": episode.reason.value if episode.reason else None,
         "ended": timestamp(episode.ended) if episode.ended else None,
         "outcome": episode.outcome.value if episode.outcome else None,
         "inferred": episode.inferred,
-        "flaps": [{"from": timestamp(since), "to": timestamp(until)} for since, until in episode.flaps],
     }
 
 
-def _episode(raw: Mapping[str, Any], path: str, number: int, account: str, region: str) -> Episode:
-    try:
-        return _read_episode(raw, account, region)
-    except InvalidRecord as error:
-        raise Damaged(path, f"line {number}: {error}") from error
-
-
-def _read_episode(raw: Mapping[str, Any], account: str, region: str) -> Episode:
+def _episode(raw: Mapping[str, Any], account: str, region: str) -> Episode:
     ended = read_optional_time(raw, "ended")
     outcome = None if raw.get("outcome") is None else read_member(Outcome, raw, "outcome")
     if (ended is None) is not (outcome is None):
         raise InvalidRecord("outcome", raw.get("outcome"), "what ended the episode, if it ended")
-    flaps = raw.get("flaps")
-    if not isinstance(flaps, list) or not all(isinstance(flap, dict) for flap in flaps):
-        raise InvalidRecord("flaps", flaps, "a list of objects")
     return Episode(
         key=EpisodeKey(account, region, read_text(raw, "rule"), read_text(raw, "resourceId")),
         kind=read_member(Kind, raw, "kind"),
         began=read_time(raw, "began"),
         opened=read_time(raw, "opened"),
         known_since=read_time(raw, "knownSince"),
-        confirmed=read_time(raw, "confirmed"),
         reason=None if raw.get("reason") is None else read_member(Reason, raw, "reason"),
         ended=ended,
         outcome=outcome,
         inferred=read_flag(raw, "inferred"),
-        flaps=tuple((read_time(flap, "from", "flaps."), read_time(flap, "to", "flaps.")) for flap in flaps),
     )

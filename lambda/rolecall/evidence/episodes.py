@@ -7,27 +7,32 @@ NON_COMPLIANT and closes at the first later verdict that is not:
     COMPLIANT, exempt            exempted
     NOT_APPLICABLE               gone: terminated or out of scope, which remedies nothing
 
-Verdicts count in the order of their ordering timestamps, whatever the order of their delivery; a record that was
-delivered before changes nothing. A record that is older than what earlier days have settled is too late to change
-that, with one exception: a verdict that closes an open episode before it was last confirmed divides it in two. An
-instance that is NON_COMPLIANT again within `FLAP` goes on with the same episode.
+Verdicts count in the order of their versions: by the ordering timestamp of the item, then by when they were made. A
+verdict that is no newer than the newest that counted was told twice, or too late, and changes nothing.
+
+A verdict holds since its item was captured; but if the verdict before it was on the same item, nothing about the
+instance has changed since, and it holds since it was made: the rule's parameters are others. An exemption that has
+expired meanwhile tells by itself when. An instance that is NON_COMPLIANT again within `FLAP` goes on with the same
+episode.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 from rolecall.model import ComplianceType, Exemption, Reason
-from rolecall.received_record import PACK_SUFFIX, EvaluationRecord
+from rolecall.received_record import EvaluationRecord
 
 WINDOW_DAYS = 90
 """Closed episodes are carried for so long."""
 
-
 FLAP = timedelta(minutes=10)
 """An instance that is NON_COMPLIANT again within less was not remediated: somebody was trying."""
+
+SAME_ITEM = timedelta(seconds=1)
+"""AWS Config captures no instance twice within less, and a sweep orders what it finds changed a millisecond later."""
 
 
 class Kind(StrEnum):
@@ -38,7 +43,7 @@ class Kind(StrEnum):
     DRIFT = "drift"
     """An earlier verdict was another one: the role was taken away, or replaced by one that is not allowed."""
     EXEMPTION_LAPSED = "exemption-lapsed"
-    """An earlier verdict was another one, and now an exemption is there that is expired or malformed."""
+    """There was an exemption, and now it is expired or malformed."""
 
 
 class Outcome(StrEnum):
@@ -47,10 +52,10 @@ class Outcome(StrEnum):
     REMEDIATED = "remediated"
     EXEMPTED = "exempted"
     GONE = "gone"
+    """A verdict says so."""
+    MISSING = "missing"
+    """It is not in the inventory any more, and nothing says why. Should it come back, the episode goes on."""
 
-
-_LAST_MOMENT = time(23, 59, 59, 999_000)
-"""Of a day, to the millisecond, as times are told."""
 
 _LAPSED = (Reason.EXEMPTION_EXPIRED, Reason.EXEMPTION_INVALID)
 
@@ -72,23 +77,17 @@ class Episode:
     key: EpisodeKey
     kind: Kind
     began: datetime
-    """The first launch of an instance that was launched without a role, or the end of an exemption that lapsed by time
-    alone: no item is captured then, so the verdict's ordering timestamp is older. Otherwise the same as `opened`."""
+    """The first launch of an instance that was launched without a role; otherwise the same as `opened`."""
     opened: datetime
-    """The ordering timestamp of the verdict that opened it."""
+    """Since when the verdict that opened it holds."""
     known_since: datetime
-    """When that verdict was made. Had the episode ended before that, nobody would have seen it."""
-    confirmed: datetime
-    """The ordering timestamp of the newest NON_COMPLIANT verdict in it."""
+    """When that was known. Had the episode ended before that, nobody would have seen it."""
     reason: Reason | None
     """Of the verdict that opened it; None where only Config's recorded result is known, and does not say."""
     ended: datetime | None = None
     outcome: Outcome | None = None
     inferred: bool = False
     """Whether its beginning or end was seen in the day's inventory only, because a record of it never came."""
-
-    flaps: tuple[tuple[datetime, datetime], ...] = ()
-    """From a verdict that would have closed it to the next NON_COMPLIANT, which came at once."""
 
     @property
     def is_open(self) -> bool:
@@ -100,22 +99,48 @@ class Episode:
         began = min(self.began, ended)
         return replace(self, began=began, ended=ended, outcome=outcome, inferred=self.inferred or inferred)
 
+    def reopened(self) -> "Episode":
+        """The same, going on."""
+        return replace(self, ended=None, outcome=None)
 
-class Verdict(NamedTuple):
-    """What an episode is made of: of a record, or of a row of the inventory. Sorts in the order of time."""
+
+class Version(NamedTuple):
+    """What verdicts on one instance are ordered by."""
 
     ordering_timestamp: datetime
     evaluated_at: datetime
+
+
+class Verdict(NamedTuple):
+    """What an episode is made of: of a record, or of a row of the inventory."""
+
+    version: Version
     id: str
     """Of the record: the same for every delivery of it."""
+    known_at: datetime
+    """When whoever makes evidence could know of it."""
     outcome: Outcome | None
     """What the verdict would end an episode as; None: NON_COMPLIANT."""
     reason: Reason | None
     first_launch: datetime | None
     exempt_until: datetime | None = None
-    """Of EXEMPTION_EXPIRED: the end of the exemption's last day."""
+    """Of EXEMPTION_EXPIRED: the first moment at which the exemption does not hold any more."""
     inferred: bool = False
     """Whether it is of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of one instance."""
+
+    newest: Version | None = None
+    """Of all verdicts that counted; None: there was none yet."""
+    episodes: tuple[Episode, ...] = ()
+    missing_since: date | None = None
+    """The first of the days, up to now, on which it was in no inventory and no verdict on it came; None: not today."""
+
+
+NOTHING = History()
 
 
 def outcome_of(compliance_type: ComplianceType, *, exempt: bool) -> Outcome | None:
@@ -127,29 +152,19 @@ def outcome_of(compliance_type: ComplianceType, *, exempt: bool) -> Outcome | No
     return Outcome.EXEMPTED if exempt else Outcome.REMEDIATED
 
 
-def key_of(record: EvaluationRecord) -> EpisodeKey:
-    """Whose episode a record speaks of."""
-    return EpisodeKey(record.account, record.region, record.own_rule_name, record.resource_id)
-
-
-def own_name(rule_name: str) -> str:
-    """A rule's own name, from the one that Config knows it by."""
-    return rule_name.partition(PACK_SUFFIX)[0]
-
-
 def end_of(exemption: Exemption | None, reason: Reason | None) -> datetime | None:
-    """When an exemption that has expired did so; None for every other verdict."""
+    """When an exemption that has expired did so, the day after its last; None for every other verdict."""
     if reason is not Reason.EXEMPTION_EXPIRED or exemption is None or exemption.expires is None:
         return None
-    return datetime.combine(exemption.expires, _LAST_MOMENT, UTC)
+    return datetime.combine(exemption.expires, time(), UTC) + timedelta(days=1)
 
 
 def verdict_of(record: EvaluationRecord) -> Verdict:
     """The part of a record that an episode needs."""
     return Verdict(
-        ordering_timestamp=record.ordering_timestamp,
-        evaluated_at=record.evaluated_at,
+        version=Version(*record.version),
         id=record.id,
+        known_at=record.evaluated_at,
         outcome=outcome_of(record.compliance_type, exempt=record.reason is Reason.EXEMPT),
         reason=record.reason,
         first_launch=record.instance.first_launch if record.instance else None,
@@ -157,75 +172,54 @@ def verdict_of(record: EvaluationRecord) -> Verdict:
     )
 
 
-def continued(
-    key: EpisodeKey, known: Sequence[Episode], verdicts: Iterable[Verdict], *, seen_before: bool
-) -> list[Episode]:
-    """The episodes of one instance after `verdicts`, in any order and with duplicates, from those known before.
-
-    `seen_before`: whether there was a verdict on it on an earlier day.
-    """
-    episodes = sorted(known, key=lambda episode: episode.opened)
-    first = not seen_before and not episodes
-    for verdict in sorted(set(verdicts), key=lambda one: one[:3]):
-        latest = episodes[-1] if episodes else None
-        if verdict.outcome is None:
-            episodes[-1:] = _opened(key, latest, verdict, first=first)
-        elif latest and latest.is_open and verdict.ordering_timestamp >= latest.opened:
-            episodes[-1:] = _ended(latest, verdict, verdict.outcome)
-        first = False
-    return episodes
+def continued(key: EpisodeKey, history: History, verdicts: Iterable[Verdict]) -> History:
+    """The history after `verdicts`, in any order and with duplicates."""
+    newest, episodes = history.newest, list(history.episodes)
+    for verdict in sorted(verdicts, key=lambda one: (one.version, one.id)):
+        if newest is None or verdict.version > newest:
+            episodes[-1:] = _after(key, episodes[-1] if episodes else None, newest, verdict)
+            newest = verdict.version
+    return replace(history, newest=newest, episodes=tuple(episodes))
 
 
-def _opened(key: EpisodeKey, latest: Episode | None, verdict: Verdict, *, first: bool) -> Iterator[Episode]:
-    """What `latest` becomes by a NON_COMPLIANT verdict."""
-    moment = verdict.ordering_timestamp
-    if latest and latest.is_open:
-        yield replace(latest, confirmed=max(latest.confirmed, moment))
-        return
-    if latest and latest.ended:
-        if timedelta(0) < moment - latest.ended < FLAP:
-            flaps = (*latest.flaps, (latest.ended, moment))
-            yield replace(latest, ended=None, outcome=None, confirmed=moment, flaps=flaps)
-            return
-        yield latest
-        if moment <= latest.ended:
-            return
-    kind = Kind.DRIFT
-    if first:
-        kind = Kind.LAUNCHED_WITHOUT_ROLE
-    elif verdict.reason in _LAPSED:
+def _after(key: EpisodeKey, latest: Episode | None, newest: Version | None, verdict: Verdict) -> list[Episode]:
+    """What the latest episode becomes by a verdict that is newer than all before."""
+    if latest and latest.outcome is Outcome.MISSING:
+        latest = latest.reopened()
+    before = [latest] if latest else []
+    moment = _holds_since(newest, verdict)
+    if verdict.outcome:
+        if latest and latest.is_open:
+            return [latest.closed(max(moment, latest.opened), verdict.outcome, inferred=verdict.inferred)]
+        return before
+    if latest is None or latest.ended is None:
+        return before or [_opened(key, newest, verdict, moment)]
+    if moment - latest.ended < FLAP:
+        return [latest.reopened()]
+    return [latest, _opened(key, newest, verdict, moment)]
+
+
+def _holds_since(newest: Version | None, verdict: Verdict) -> datetime:
+    ordered, evaluated = verdict.version
+    if verdict.exempt_until and ordered < verdict.exempt_until <= evaluated:
+        return verdict.exempt_until
+    if newest and ordered - newest.ordering_timestamp < SAME_ITEM:
+        return max(ordered, evaluated)
+    return ordered
+
+
+def _opened(key: EpisodeKey, newest: Version | None, verdict: Verdict, moment: datetime) -> Episode:
+    kind, began = Kind.DRIFT, moment
+    if moment == verdict.exempt_until or (newest and verdict.reason in _LAPSED):
         kind = Kind.EXEMPTION_LAPSED
-    began = min(verdict.first_launch or moment, moment) if first else max(verdict.exempt_until or moment, moment)
-    yield Episode(
+    elif newest is None:
+        kind, began = Kind.LAUNCHED_WITHOUT_ROLE, min(verdict.first_launch or moment, moment)
+    return Episode(
         key,
         kind,
         began,
         opened=moment,
-        known_since=verdict.evaluated_at,
-        confirmed=moment,
+        known_since=verdict.known_at,
         reason=verdict.reason,
         inferred=verdict.inferred,
     )
-
-
-def _ended(latest: Episode, verdict: Verdict, outcome: Outcome) -> Iterator[Episode]:
-    """What an open episode becomes by a verdict that closes it."""
-    moment = verdict.ordering_timestamp
-    if any(since <= moment < until for since, until in latest.flaps):
-        yield latest
-        return
-    if timedelta(0) < latest.confirmed - moment < FLAP:
-        yield replace(latest, flaps=(*latest.flaps, (moment, latest.confirmed)))
-        return
-    yield replace(latest, confirmed=min(latest.confirmed, moment)).closed(moment, outcome, inferred=verdict.inferred)
-    if moment < latest.confirmed:
-        again = latest.confirmed
-        yield Episode(
-            latest.key,
-            Kind.DRIFT,
-            again,
-            opened=again,
-            known_since=max(again, latest.known_since),
-            confirmed=again,
-            reason=latest.reason,
-        )

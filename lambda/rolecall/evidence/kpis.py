@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolecall.errors import InvalidRecord
-from rolecall.evidence.episodes import Episode, Kind
+from rolecall.evidence.episodes import History, Kind
 from rolecall.evidence.exemptions import age, days_left
 from rolecall.evidence.manifest import Period, Totals
 from rolecall.evidence.remediation_times import RemediationTimes
@@ -58,24 +58,26 @@ DEFINITIONS = (
         "Time to remediate: launched without a role",
         "From the first launch (when the network interface at device index 0 was attached) to the first verdict of "
         "COMPLIANT with a role, of instances whose first verdict is NON_COMPLIANT. Kaplan-Meier over the last 90 days: "
-        "open episodes count as lasting until now; being exempted, terminated or out of scope ends the observation and "
-        "is counted apart; an episode counts from the moment at which it could be observed. Median and 90th percentile "
-        "are 'not reached' while too many are open. The restricted mean is the mean time within the first 30 days. "
-        "The share remediated within 1, 7 and 30 days is read from the same curve. Less than 10 minutes without "
-        "NON_COMPLIANT interrupt no episode. Detection, from the item that is NON_COMPLIANT to the verdict on it, is "
-        "told apart.",
+        "open episodes count as lasting until now; being exempted, terminated, out of scope or missing from the "
+        "inventory ends the observation and is counted apart, and so is what is open where nobody could look (it "
+        "counts until the instance was last seen); an episode counts from the moment at which it could be observed. "
+        "Median and 90th percentile are 'not reached' while too many are open. The restricted mean is the mean time "
+        "within the first 30 days. The share remediated within 1, 7 and 30 days is read from the same curve. Less than "
+        "10 minutes without NON_COMPLIANT interrupt no episode. Detection, from when it was NON_COMPLIANT to the "
+        "verdict on it, is told apart.",
     ),
     Definition(
         "timeToRemediate.drift",
         "Time to remediate: drift",
         "The same for instances that had another verdict before: their role was taken away, or replaced by one that is "
-        "not allowed. It begins with the configuration item that is NON_COMPLIANT.",
+        "not allowed. It begins with the configuration item that is NON_COMPLIANT, or with the verdict on it where the "
+        "rule's parameters changed and the item did not.",
     ),
     Definition(
         "timeToRemediate.exemption-lapsed",
         "Time to remediate: exemption over",
-        "The same for instances that had another verdict before and whose exemption has expired or is malformed. Where "
-        "it expired, it begins with the end of its last day.",
+        "The same for instances that were exempt and whose exemption has expired or is malformed. Where it expired, it "
+        "begins with the end of its last day.",
     ),
     Definition(
         "accessKeys",
@@ -100,10 +102,11 @@ DEFINITIONS = (
 
 
 class DayFigures:
-    """Takes every row, every shard's header and every episode; holds numbers alone. `close` ends it."""
+    """Takes every row, every shard's header and every history; holds numbers alone. `close` ends it."""
 
     def __init__(self, period: Period) -> None:
         self._day = period.start.date()
+        self._end = period.end
         self._times = {kind: RemediationTimes(period.end) for kind in Kind}
         self._by_age: Counter[str] = Counter()
         self._states: Counter[ExemptionState] = Counter()
@@ -133,9 +136,12 @@ class DayFigures:
         elif header.keys_problem:
             self._without_keys[header.account] = header.keys_problem
 
-    def take_episode(self, episode: Episode) -> None:
-        """One that is open, or was closed within the window."""
-        self._times[episode.kind].take(episode)
+    def take_history(self, history: History) -> None:
+        """Of one instance: what is open, or was closed within the window."""
+        since = history.missing_since
+        seen_until = Period.of_day(since).start if since else self._end
+        for episode in history.episodes:
+            self._times[episode.kind].take(episode, seen_until)
 
     def close(self) -> None:
         """Give the disk's room back."""
@@ -211,7 +217,7 @@ def share_with_role(totals: Totals) -> Mapping[str, Any]:
     return {
         "withRole": totals.compliant,
         "exempt": totals.exempt,
-        "withoutRole": totals.non_compliant,
+        "nonCompliant": totals.non_compliant,
         "ofAll": _share(totals.compliant, applicable),
         "ofNotExempt": _share(totals.compliant, applicable - totals.exempt),
     }

@@ -43,17 +43,16 @@ class RemediationTimes:
         self._outcomes: Counter[Outcome | None] = Counter()
         self._ages: Counter[str] = Counter()
         self._oldest: timedelta | None = None
-        self._opened = self._inferred = 0
+        self._opened = self._inferred = self._unobserved = 0
 
     def close(self) -> None:
         """Give the disk's room back."""
         self._database.close()
 
-    def take(self, episode: Episode) -> None:
-        """One more."""
-        self._outcomes[episode.outcome] += 1
+    def take(self, episode: Episode, seen_until: datetime) -> None:
+        """One more. What is open and was not seen at the end of the day counts until then; nobody knows its age."""
         self._inferred += episode.inferred
-        spell = spell_of(episode, self._end)
+        spell = spell_of(episode, self._end, seen_until)
         if spell.left > spell.entered:
             self._database.execute("INSERT INTO spells VALUES (?, ?, ?)", (spell.entered, spell.left, spell.ended))
         if episode.opened >= self._opening:
@@ -62,6 +61,10 @@ class RemediationTimes:
                 # From what opened it, an item or the end of an exemption: so long it went unnoticed.
                 unnoticed = episode.known_since - max(episode.opened, episode.began)
                 self._database.execute("INSERT INTO detections VALUES (?)", (unnoticed.total_seconds(),))
+        if episode.is_open and seen_until < self._end:
+            self._unobserved += 1
+            return
+        self._outcomes[episode.outcome] += 1
         if episode.is_open:
             age = self._end - episode.began
             self._ages[_age_group(age)] += 1
@@ -88,6 +91,7 @@ class RemediationTimes:
             "opened": self._opened,
             **{outcome.value: self._outcomes[outcome] for outcome in Outcome},
             "open": self._outcomes[None],
+            "openUnobserved": self._unobserved,
             "inferred": self._inferred,
             "medianHours": _rounded(curve.quantile(0.5)),
             "p90Hours": _rounded(curve.quantile(0.9)),
@@ -110,12 +114,12 @@ class RemediationTimes:
         return round(found[0], 3) if found else None
 
 
-def spell_of(episode: Episode, end: datetime) -> Spell:
+def spell_of(episode: Episode, end: datetime, seen_until: datetime) -> Spell:
     """The episode as it was observed within the window that ends at `end`; in hours since it began."""
     entered = max(episode.known_since, end - timedelta(days=WINDOW_DAYS))
     return Spell(
         entered=(entered - episode.began) / _HOUR,
-        left=((episode.ended or end) - episode.began) / _HOUR,
+        left=((episode.ended or min(end, seen_until)) - episode.began) / _HOUR,
         ended=episode.outcome is Outcome.REMEDIATED,
     )
 

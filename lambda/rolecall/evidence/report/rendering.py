@@ -20,8 +20,8 @@ from rolecall.evidence.report.tables import (
     ReportRows,
     control_table,
     disagreement_table,
-    episode_table,
     gap_table,
+    open_table,
     scope_table,
 )
 
@@ -87,7 +87,7 @@ def report_html(plan: Plan, coverage: Coverage, rows: ReportRows, kpis: Mapping[
         else Markup(exemption_chart(exemptions["byAge"], EXEMPTION_AGES)),  # noqa: S704 - as above
         scope_table=scope_table(coverage.scopes),
         gap_table=gap_table(plan, coverage.scopes),
-        episode_table=episode_table(rows.open, period.end),
+        episode_table=open_table(rows.open, period.end),
         exemption_table=rows.exemption_table(),
         disagreement_table=disagreement_table(coverage),
         control_table=control_table(),

@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from rolecall.evidence.coverage import Coverage, Scope
-from rolecall.evidence.episodes import Episode
+from rolecall.evidence.episode_day import InstanceDay
+from rolecall.evidence.episodes import Kind
 from rolecall.evidence.exemptions import age, days_left
+from rolecall.evidence.manifest import Period
 from rolecall.evidence.plan import Plan
 from rolecall.evidence.rows import EvidenceRow, EvidenceVerdict
 from rolecall.frameworks import REQUIREMENTS
+from rolecall.model import Reason
 
 SHOWN_ROWS = 500
 """Of each table: a browser shows so many at once, and the package's other files hold all."""
@@ -66,23 +69,50 @@ class First(Generic[_T]):
         return sorted(self._kept, key=self._key)[:SHOWN_ROWS]
 
 
-class ReportRows:
-    """Takes every row and every episode; keeps the exemptions that are over soonest, and what is open the longest."""
+class OpenInstance(NamedTuple):
+    """One that is NON_COMPLIANT by the inventory."""
 
-    def __init__(self, day: date) -> None:
-        self._day = day
+    account: str
+    region: str
+    resource_id: str
+    since: datetime
+    kind: Kind | None
+    """None: it became so after the day, before it was collected."""
+    reason: Reason | None
+
+
+class ReportRows:
+    """Takes every row and instance; keeps the exemptions that are over soonest, and who is NON_COMPLIANT longest."""
+
+    def __init__(self, period: Period) -> None:
+        self._day = period.start.date()
+        self._end = period.end
         self.exempt: First[EvidenceRow] = First(_by_expiry)
-        self.open: First[Episode] = First(lambda episode: (episode.began, episode.key))
+        self.open: First[OpenInstance] = First(lambda one: (one.since, one[:3]))
 
     def take_row(self, row: EvidenceRow) -> None:
         """One instance of the population."""
         if row.verdict is EvidenceVerdict.EXEMPT:
             self.exempt.add(row)
 
-    def take_episode(self, episode: Episode) -> None:
-        """One that is open, or was closed within the window."""
-        if episode.is_open:
-            self.open.add(episode)
+    def take_instance(self, instance: InstanceDay) -> None:
+        """One more, of the inventory or not."""
+        row, episodes = instance.row, instance.history.episodes
+        if row is None or row.verdict is not EvidenceVerdict.NON_COMPLIANT:
+            return
+        latest = episodes[-1] if episodes and episodes[-1].is_open else None
+        recorded = row.recorded
+        changed = recorded.ordering_timestamp if recorded else row.capture_time
+        self.open.add(
+            OpenInstance(
+                row.account,
+                row.region,
+                row.resource_id,
+                latest.began if latest else max(changed or self._end, self._end),
+                latest.kind if latest else None,
+                recorded.reason if recorded else None,
+            )
+        )
 
     def exemption_table(self) -> Table:
         """Exempt instances, the soonest to expire first."""
@@ -130,8 +160,8 @@ def _by_expiry(row: EvidenceRow) -> tuple[date, str, str, str]:
     return expires or date.max, row.account, row.region, row.resource_id
 
 
-def episode_table(oldest: First[Episode], end: datetime) -> Table:
-    """Open episodes, the oldest first."""
+def open_table(rows: First[OpenInstance], end: datetime) -> Table:
+    """Instances that are NON_COMPLIANT by the inventory, the oldest first."""
     return Table(
         id="open",
         caption="Non-compliant instances, the longest first",
@@ -146,18 +176,18 @@ def episode_table(oldest: First[Episode], end: datetime) -> Table:
         ],
         rows=[
             [
-                episode.key.account,
-                episode.key.region,
-                episode.key.resource_id,
-                episode.kind.value.replace("-", " "),
-                episode.reason.value if episode.reason else None,
-                episode.began.strftime("%Y-%m-%d %H:%M"),
-                (end - episode.began) // timedelta(days=1),
+                one.account,
+                one.region,
+                one.resource_id,
+                one.kind.value.replace("-", " ") if one.kind else "after the day",
+                one.reason.value if one.reason else None,
+                one.since.strftime("%Y-%m-%d %H:%M"),
+                max(end - one.since, timedelta(0)) // timedelta(days=1),
             ]
-            for episode in oldest.kept()
+            for one in rows.kept()
         ],
-        total=oldest.total,
-        everything="episodes/",
+        total=rows.total,
+        everything="evaluations/",
         empty="No instance is non-compliant.",
     )
 
