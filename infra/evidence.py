@@ -34,7 +34,7 @@ class Evidence(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
-        buckets = EvidenceBuckets(self, "Buckets")
+        buckets = EvidenceBuckets(self, "Buckets", settings=settings)
         ledger = Ledger(self, "Ledger", settings=settings, bus_name=bus_name, bucket=buckets.ledger)
         LedgerQueries(self, "Queries", settings=settings, bucket=buckets.ledger)
         key = SigningKey(self, "SigningKey", settings=settings)

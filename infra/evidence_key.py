@@ -5,7 +5,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.evidence_names import named, prefix
+from infra.evidence_names import prefix, role_arn
 from infra.settings import Settings
 
 _ADMINISTRATION = (
@@ -40,14 +40,11 @@ class SigningKey(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
         super().__init__(scope, construct_id)
-        stack, replaced = Stack.of(self), len(settings.evidence_older_keys)
-        # By name: the role is made with a policy that names the key. A principal that is a role's ARN would also be
-        # lost for good once the role is created anew.
-        sealing = stack.format_arn(service="iam", region="", resource="role", resource_name=named(settings, "seal"))
+        number = settings.evidence_key_number
         key = kms.CfnKey(
             self,
-            # Under another name, CloudFormation makes another key.
-            f"Key{replaced + 1}" if replaced else "Key",
+            # Under another name, CloudFormation makes another key: so it hangs on nothing but the number.
+            "Key" if number == 1 else f"Key{number}",
             description="Signs the evidence packages of rolecall",
             key_spec="ECC_NIST_P256",
             key_usage="SIGN_VERIFY",
@@ -65,7 +62,7 @@ class SigningKey(Construct):
                         actions=["kms:Sign"],
                         resources=["*"],
                         conditions={
-                            "ArnEquals": {"aws:PrincipalArn": sealing},
+                            "ArnEquals": {"aws:PrincipalArn": role_arn(Stack.of(self), settings, "seal")},
                             "StringEquals": {"kms:SigningAlgorithm": "ECDSA_SHA_256", "kms:MessageType": "RAW"},
                         },
                     ),

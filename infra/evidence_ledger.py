@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.evidence_buckets import LEDGER, UNDELIVERED
+from infra.evidence_buckets import LEDGER, LEDGER_WRITER, UNDELIVERED
 from infra.evidence_names import acknowledge, arn, below, named, service
 from infra.findings_queue import EVENT_PATTERN
 from infra.function_parts import dead_letter_queue, resource_of
@@ -46,6 +46,7 @@ class Ledger(Construct):
         role = iam.Role(
             self,
             "StreamRole",
+            role_name=named(self._settings, LEDGER_WRITER),
             assumed_by=service("firehose", stream_arn),
             description="Lets Firehose write the ledger of rolecall",
         )

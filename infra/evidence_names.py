@@ -28,6 +28,14 @@ def arn(stack: Stack, service: str, resource: str, name: str, *, colon: bool = F
     return stack.format_arn(service=service, resource=resource, resource_name=name, arn_format=form)
 
 
+def role_arn(stack: Stack, settings: Settings, part: str) -> str:
+    """The role of one part, for a condition on who calls: `aws:PrincipalArn` is the role's ARN for its sessions, too.
+
+    By name: a principal that is a role's ARN would be lost for good once the role is created anew.
+    """
+    return stack.format_arn(service="iam", region="", resource="role", resource_name=named(settings, part))
+
+
 def service(principal: str, source_arn: str, *others: str) -> iam.IPrincipal:
     """A service of AWS, only while it acts for this account and for what `source_arn`, or one of `others`, names.
 

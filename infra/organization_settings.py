@@ -122,7 +122,7 @@ class OrganizationSettings(Settings):
     ] = "rolecall"
     """The roles are named after it: <prefix>-rule in the audit account, <prefix>-reporter in each other one. For
     findings there are also <prefix>-findings and <prefix>-publisher, for evidence <prefix>-evidence-plan,
-    <prefix>-evidence-collect, <prefix>-evidence-seal and <prefix>-collector."""
+    <prefix>-evidence-collect, <prefix>-evidence-seal, <prefix>-evidence-ledger and <prefix>-collector."""
 
     guardrail: Annotated[bool, Allowed("true or false")] = True
     """Whether to keep all but exemptionApproverRoles from exempting instances: a service control policy and a tag

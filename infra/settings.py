@@ -235,8 +235,16 @@ class Settings(BaseModel):
         BeforeValidator(listed),
         Allowed("a list of ARNs of KMS keys of the home region, each once"),
     ] = ()
-    """Keys that signed packages before, oldest first. For each one more that is listed the stack makes a new key, which
-    signs from then on, and what is listed stays listed: docs/evidence.md says how a key is replaced."""
+    """Keys that signed packages before, oldest first; the seal may verify with them. What is listed stays listed:
+    docs/evidence.md says how a key is replaced."""
+
+    evidence_key_number: Annotated[
+        WholeNumber,
+        Field(ge=1, le=1_000),
+        Allowed("a whole number from 1 to 1000, above how many evidenceOlderKeys there are"),
+    ] = 1
+    """Which key signs: 1 is the stack's first one. Under each other number the stack makes a new key; it only goes up,
+    together with one more of evidenceOlderKeys."""
 
     evidence_concurrency: Annotated[WholeNumber, Field(ge=1, le=1_000), Allowed("a whole number from 1 to 1000")] = 10
     """How many accounts and regions are collected at once. They share the aggregator's request rate."""
@@ -273,6 +281,19 @@ class Settings(BaseModel):
         if self.evidence and self.mode == "account" and len(self.stack_name) > EVIDENCE_NAME_MAX_LENGTH:
             allowed = f"at most {EVIDENCE_NAME_MAX_LENGTH} characters while evidence is true: roles are named after it"
             raise sentence(refusal("stackName", self.stack_name, allowed))
+        return self
+
+    @model_validator(mode="after")
+    def _a_key_that_was_replaced_is_listed(self) -> Self:
+        number, older = self.evidence_key_number, self.evidence_older_keys
+        if number <= len(older):
+            allowed = (
+                f"at least {len(older) + 1}: each of evidenceOlderKeys had a number below that of the one that signs"
+            )
+            raise sentence(refusal("evidenceKeyNumber", number, allowed))
+        if number > 1 and not older:
+            allowed = f"at least the key that signed before, while evidenceKeyNumber is {number}"
+            raise sentence(refusal("evidenceOlderKeys", [*older], allowed))
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ministack.core.iam_evaluator import (  # type: ignore[import-untyped]  # it ships no types
     EvalContext,
     evaluate,
+    evaluate_resource_policy,
     parse_policy_document,
 )
 
@@ -45,6 +46,21 @@ def passes(policy: Mapping[str, object], request: Request) -> bool:
     if request.account == MANAGEMENT or request.principal.startswith("role/aws-service-role/"):
         return True
     return allowed([ADMINISTRATOR], request, [ADMINISTRATOR, policy])
+
+
+def refuses(bucket_policy: Mapping[str, object], request: Request, keys: Mapping[str, str]) -> bool:
+    """Whether a bucket's policy denies a request that came by TLS, whatever IAM says; `keys` are those of S3."""
+    context = EvalContext(
+        principal_arn=f"arn:aws:iam::{request.account}:{request.principal}",
+        principal_type="AssumedRole",
+        principal_account=request.account,
+        action=request.action,
+        resource_arn=request.resource,
+        region=HOME,
+        secure_transport=True,
+        service_context={"s3:tlsversion": "1.3", **keys},
+    )
+    return bool(evaluate_resource_policy(dict(bucket_policy), context).decision == "Deny")
 
 
 def allowed(

@@ -35,6 +35,7 @@ VARIANTS: dict[str, Json] = {
         "evidenceLockDays": 2557,
         "evidenceConcurrency": 40,
         "evidenceOlderKeys": "arn:aws:kms:eu-west-1:111122223333:key/mrk-1234abcd",
+        "evidenceKeyNumber": 2,
         "evidenceScheduleHourUtc": 3,
         "logRetentionDays": 30,
         "alarmTopic": "none",
@@ -92,17 +93,23 @@ def logged(bucket: Json, prefix: str) -> Json:
     }
 
 
-def refused(sid: str, action: str, *objects: tuple[Json, str], without: str | None = None) -> Json:
-    """Nobody may, or nobody without this header."""
+def refused(sid: str, actions: str | list[str], *objects: tuple[Json, str], **conditions: Json) -> Json:
+    """Nobody may, or nobody of whom the conditions hold."""
     arns: list[Json] = [{"Fn::Join": ["", [bucket, f"/{pattern}"]]} for bucket, pattern in objects]
     return {
         "Sid": sid,
         "Effect": "Deny",
-        "Action": action,
+        "Action": actions,
         "Principal": {"AWS": "*"},
         "Resource": arns if len(arns) > 1 else arns[0],
-        **({"Condition": {"Null": {without: "true"}}} if without else {}),
+        **({"Condition": conditions} if conditions else {}),
     }
+
+
+def only_by(sid: str, role: str, *objects: tuple[Json, str]) -> Json:
+    """Nobody but this role may write, be it by replication from another bucket."""
+    arn = {"aws:PrincipalArn": f"arn:aws:iam::{AUDIT}:role/rolecall-evidence-{role}"}
+    return refused(sid, ["s3:PutObject", "s3:ReplicateObject"], *objects, ArnNotEquals=arn)
 
 
 def may_log(step: str, suffix: str) -> Json:
@@ -123,6 +130,7 @@ COLLECTED = (
 )
 
 PACKAGED = (PACKAGES_BUCKET, "*")
+DELETING = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateDelete"]
 MADE_OF = ((LEDGER_BUCKET, "plans/*"), (LEDGER_BUCKET, "shards/*"))
 
 STATEMENTS: dict[str, list[Json]] = {
@@ -133,14 +141,19 @@ STATEMENTS: dict[str, list[Json]] = {
     ],
     "EvidenceBucketsLedgerPolicy832EF649": [
         *only_by_tls(LEDGER_BUCKET),
-        refused("OnlyNewObjects", "s3:PutObject", *MADE_OF, without="s3:if-none-match"),
-        refused("NoneDeleted", "s3:DeleteObject", *MADE_OF),
+        refused("OnlyNewObjects", "s3:PutObject", *MADE_OF, Null={"s3:if-none-match": "true"}),
+        refused("NoneDeleted", DELETING, *MADE_OF),
+        only_by("LedgerByFirehoseAlone", "ledger", (LEDGER_BUCKET, "ledger/*"), (LEDGER_BUCKET, "undelivered/*")),
+        only_by("PlansByPlanAlone", "plan", (LEDGER_BUCKET, "plans/*")),
+        only_by("ShardsByCollectAlone", "collect", (LEDGER_BUCKET, "shards/*")),
     ],
     "EvidenceBucketsPackagesPolicy309888E2": [
         *only_by_tls(PACKAGES_BUCKET),
-        refused("OnlyNewObjects", "s3:PutObject", PACKAGED, without="s3:if-none-match"),
-        refused("NoneDeleted", "s3:DeleteObject", PACKAGED),
-        refused("OnlyLockedObjects", "s3:PutObject", PACKAGED, without="s3:object-lock-mode"),
+        refused("OnlyNewObjects", "s3:PutObject", PACKAGED, Null={"s3:if-none-match": "true"}),
+        refused("NoneDeleted", DELETING, PACKAGED),
+        refused("OnlyLockedObjects", "s3:PutObject", PACKAGED, Null={"s3:object-lock-mode": "true"}),
+        refused("LocksHold", "s3:BypassGovernanceRetention", PACKAGED),
+        only_by("PackagesBySealAlone", "seal", PACKAGED),
     ],
     "EvidenceLedgerStreamRoleB555E5AC": trusts("firehose", "deliverystream/rolecall-evidence-ledger"),
     "EvidenceLedgerStreamRoleDefaultPolicyF2F9DC5D": [
@@ -316,30 +329,49 @@ def test_the_seal_alone_signs() -> None:
     assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
 
 
-OLDER_KEYS = [f"arn:aws:kms:{HOME}:{AUDIT}:key/{number}b1d4c7e-0000-4000-8000-000000000000" for number in (1, 2)]
+OLDER_KEYS = [f"arn:aws:kms:{HOME}:{AUDIT}:key/{number}b1d4c7e-0000-4000-8000-000000000000" for number in (1, 2, 3)]
 
 
-def replaced(*older_keys: str) -> tuple[set[str], Json]:
-    """With older keys: the logical ids of the keys of the stack, and its alias, which is one."""
-    settings = {**IN_AN_ORGANIZATION, "alarmTopic": "none", "evidenceOlderKeys": list(older_keys)}
-    return {*resources("AWS::KMS::Key", STACK, **settings)}, properties("AWS::KMS::Alias", STACK, **settings)
+def key_of(number: int, *older_keys: str) -> str:
+    """The logical id of the stack's only key, to which its alias leads."""
+    settings = {
+        **IN_AN_ORGANIZATION,
+        "alarmTopic": "none",
+        "evidenceKeyNumber": number,
+        "evidenceOlderKeys": list(older_keys),
+    }
+    (key,) = resources("AWS::KMS::Key", STACK, **settings)
+    alias = properties("AWS::KMS::Alias", STACK, **settings)
+    assert (alias["AliasName"], alias["TargetKeyId"]) == ("alias/rolecall-evidence", {"Ref": key})
+    return key
 
 
-def test_each_older_key_makes_the_stack_have_a_new_one() -> None:
-    """Which the alias leads to; the one before is no part of the stack any more, and stays."""
-    ids = []
-    for number in range(3):
-        (key,), alias = replaced(*OLDER_KEYS[:number])
-        assert (alias["AliasName"], alias["TargetKeyId"]) == ("alias/rolecall-evidence", {"Ref": key})
-        ids.append(key)
+def test_under_each_number_the_stack_has_a_new_key() -> None:
+    """The one before is no part of the stack any more, and stays."""
+    ids = [key_of(number, *OLDER_KEYS[: number - 1]) for number in (1, 2, 3)]
     assert ids[0] == "EvidenceSigningKeyE88B15E8"
     assert len(set(ids)) == 3
 
 
+FIRST, SECOND, THIRD = OLDER_KEYS
+SAME_NUMBER: dict[str, tuple[str, ...]] = {
+    "the first one taken away": (SECOND, THIRD),
+    "the last one taken away": (FIRST, SECOND),
+    "one left": (THIRD,),
+    "another order": (THIRD, FIRST, SECOND),
+}
+
+
+@pytest.mark.parametrize("older_keys", SAME_NUMBER.values(), ids=SAME_NUMBER)
+def test_no_change_of_the_list_alone_makes_the_stack_give_up_its_key(older_keys: tuple[str, ...]) -> None:
+    """A key that is left out of stack and list signs nothing any more, and no later package can follow its own."""
+    assert key_of(4, *older_keys) == key_of(4, *OLDER_KEYS)
+
+
 def test_the_seal_may_verify_by_older_keys_and_sign_by_none() -> None:
     """By exactly these; nothing else about the stack changes."""
-    settings = {**IN_AN_ORGANIZATION, "evidenceOlderKeys": OLDER_KEYS}
-    (key,), _ = replaced(*OLDER_KEYS)
+    settings = {**IN_AN_ORGANIZATION, "evidenceOlderKeys": OLDER_KEYS, "evidenceKeyNumber": 4}
+    key = key_of(4, *OLDER_KEYS)
     arn = {"Fn::GetAtt": [key, "Arn"]}
     found = evidence_statements(**settings)
     signing = found.pop(key)

@@ -38,6 +38,7 @@ DEFAULTS = {
     "evidence_lock_mode": "GOVERNANCE",
     "evidence_lock_days": 400,
     "evidence_older_keys": (),
+    "evidence_key_number": 1,
     "evidence_concurrency": 10,
     "evidence_schedule_hour_utc": 6,
 }
@@ -46,8 +47,8 @@ ALL_NAMES = (
     "mode, stackName, ruleName, ruleParameters, scheduleFrequency, memoryMb, timeoutSeconds, reservedConcurrency, "
     "logRetentionDays, logLevel, eventBus, alarmTopic, alarmEmail, dashboard, conformancePack, companionRules, "
     "securityHub, findingSeverities, keepPassedFindings, remediationUrl, findingsConcurrency, suppressNativeFindings, "
-    "insights, evidence, evidenceLockMode, evidenceLockDays, evidenceOlderKeys, evidenceConcurrency, "
-    "evidenceScheduleHourUtc"
+    "insights, evidence, evidenceLockMode, evidenceLockDays, evidenceOlderKeys, evidenceKeyNumber, "
+    "evidenceConcurrency, evidenceScheduleHourUtc"
 )
 REASONS = "PROFILE_NOT_ALLOWED, EXEMPT, EXEMPTION_EXPIRED, EXEMPTION_INVALID, NO_PROFILE"
 SEVERITIES = "INFORMATIONAL, LOW, MEDIUM, HIGH, CRITICAL"
@@ -322,6 +323,26 @@ REFUSED: Mapping[str, tuple[dict[str, object], str, str]] = {
         {"evidenceOlderKeys": f"{KMS_KEY},{KMS_KEY}"},
         f"setting evidenceOlderKeys is '{KMS_KEY}'",
         "each key once",
+    ),
+    "an older key, and none in its place": (
+        {"evidenceOlderKeys": [KMS_KEY]},
+        "setting evidenceKeyNumber is 1",
+        "at least 2: each of evidenceOlderKeys had a number below that of the one that signs",
+    ),
+    "one older key more, and none in its place": (
+        {"evidenceOlderKeys": [KMS_KEY, f"{KMS_KEY[:-1]}1"], "evidenceKeyNumber": "2"},
+        "setting evidenceKeyNumber is 2",
+        "at least 3: each of evidenceOlderKeys had a number below that of the one that signs",
+    ),
+    "a new key in the place of none": (
+        {"evidenceKeyNumber": 2},
+        "setting evidenceOlderKeys is []",
+        "at least the key that signed before, while evidenceKeyNumber is 2",
+    ),
+    "a key before the first": (
+        {"evidenceKeyNumber": 0},
+        "setting evidenceKeyNumber is 0",
+        "a whole number from 1 to 1000, above how many evidenceOlderKeys there are",
     ),
     "findings from a bus by its ARN": (
         {"securityHub": True, "eventBus": BUS},
