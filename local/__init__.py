@@ -6,6 +6,7 @@ security_hub            Security Hub, as strict as AWS, in all accounts and regi
 aggregator              AWS Config's configuration aggregators
 recorder                EC2 changes made through boto3 become configuration items
 strict_sts              AssumeRole, which only works as the role's trust policy says
+bucket_policies         what the policies of S3's buckets deny
 local_lambda            Lambda's Invoke, for the functions that run here
 event_source            Lambda's polling of queues; firehose_relay: from a bus to S3; state_machine: Step Functions
 router, moto_process    every other service: moto, in a process of its own

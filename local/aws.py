@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from local.bucket_policies import BucketPolicies
 from local.closing import Closing
 from local.config_region import ConfigRegion
 from local.config_service import ConfigService
@@ -37,7 +38,7 @@ class LocalAws(Closing):
     account exists too, its access key being its number. `config` is the service object of AWS Config; set its `invoke`
     to run functions (`deployment.Deployment` does), and use `recorder.RecorderThread` to record every few seconds.
     `security_hub` holds the findings of all accounts; no hub is enabled at first. `sts` decides AssumeRole, `functions`
-    answers Lambda's Invoke.
+    answers Lambda's Invoke, `bucket_policies` refuses what the policies put there deny.
     """
 
     def __init__(
@@ -61,7 +62,15 @@ class LocalAws(Closing):
             self.sts = StrictSts(self.config.credentials, moto.port)
             self.functions = LocalLambda()
             self.config.aggregators.sources.organizations = self.sts.organizations
-            router = Router(self.config, self.security_hub, self.sts, self.functions, moto.port)
+            self.bucket_policies = BucketPolicies()
+            router = Router(
+                self.config,
+                self.security_hub,
+                self.sts,
+                self.functions,
+                bucket_policies=self.bucket_policies,
+                moto_port=moto.port,
+            )
             self._server = started.enter_context(HttpServer(router.respond, port))
             self.config_region: ConfigRegion = self.config.region(account, region)
             self.config_region.start_recording()
@@ -89,14 +98,18 @@ class LocalAws(Closing):
         self.config.credentials.register(key, role_arn.split(":")[4], token, role_arn=role_arn)
         return self.environment() | {"AWS_ACCESS_KEY_ID": key, "AWS_SESSION_TOKEN": token}
 
-    def client(self, service: str, account: str | None = None, region: str | None = None) -> Any:  # noqa: ANN401 - boto3 makes it
-        """A boto3 client of any service here; it is closed together with this."""
+    def client(
+        self, service: str, account: str | None = None, region: str | None = None, *, role_arn: str | None = None
+    ) -> Any:  # noqa: ANN401 - boto3 makes it
+        """A boto3 client of any service here, of an account or a role in it; it is closed together with this."""
+        variables = self.role_environment(role_arn) if role_arn else self.environment(account)
         make: Callable[..., Any] = self._session.client
         client = make(
             service,
             region_name=region or self.region,
-            aws_access_key_id=account or self.account,
-            aws_secret_access_key=SECRET_ACCESS_KEY,
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=variables.get("AWS_SESSION_TOKEN"),
             endpoint_url=self.endpoint_url,
             config=Config(retries={"mode": "standard"}),
         )

@@ -1,4 +1,7 @@
-"""The evidence export in a local AWS, as its synthesized stack says: buckets, key, functions, ledger, state machine."""
+"""The evidence export in a local AWS, as its synthesized stack says.
+
+Buckets with their policies, key, functions, ledger, state machine.
+"""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -20,6 +23,7 @@ from rolecall.items import partition_of
 
 _KEY_TYPE = "AWS::KMS::Key"
 _BUCKET_TYPE = "AWS::S3::Bucket"
+_POLICY_TYPE = "AWS::S3::BucketPolicy"
 
 
 class EvidenceDeployment(Closing):
@@ -45,6 +49,9 @@ class EvidenceDeployment(Closing):
         key = _only([name for name, one in stack.of_type(_KEY_TYPE).items() if _signs(one)], "signing key")
         physical_ids = {f"{key}.Arn": self.key_arn}
         self.buckets = {name: _bucket(aws, stack, name) for name in stack.of_type(_BUCKET_TYPE)}
+        for name, given in stack.of_type(_POLICY_TYPE).items():
+            policy: Mapping[str, Any] = mapping(stack.resolve(given, name), name)
+            aws.bucket_policies.put(policy["Bucket"], policy["PolicyDocument"])
         self._runtimes: dict[str, FunctionRuntime] = {}
         with ExitStack() as started:
             for logical_id in stack.of_type(FUNCTION_TYPE):

@@ -37,7 +37,8 @@ class LedgerRelay:
     ) -> None:
         place = Place(aws.account, aws.region, partition_of(None, aws.region))
         stack, rule, self._input_path, stream = _ledger(read_stacks(cdk_out, place))
-        self.stream = FirehoseStream(StreamDefinition.of(stream), aws.client("s3"), clock)
+        role_arn = stream["ExtendedS3DestinationConfiguration"]["RoleARN"]
+        self.stream = FirehoseStream(StreamDefinition.of(stream), aws.client("s3", role_arn=role_arn), clock)
         self._sqs = aws.client("sqs")
         name = f"{stack.name}-ledger-tap"
         self._queue_url = self._sqs.create_queue(QueueName=name)["QueueUrl"]

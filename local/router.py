@@ -1,6 +1,6 @@
 """One endpoint for all services: AWS Config, Security Hub, AssumeRole and Lambda's Invoke are answered here.
 
-All else goes to moto.
+All else goes to moto, but what a bucket's policy denies.
 
 A request's signature names its service and its access key. The account of that key is told to moto, so that both
 keep the same accounts apart; credentials that STS and IAM hand out are remembered with theirs.
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
+from local.bucket_policies import BucketPolicies
 from local.config_service import CONTROL_PREFIX, TARGET_PREFIX, ConfigService
 from local.credentials import Credentials, CredentialScope, credential_scope
 from local.http_server import Request, Response
@@ -32,18 +33,21 @@ _ISSUED_TOKEN = re.compile(rb"<SessionToken>\s*([^<\s]+)\s*</SessionToken>")
 class Router:
     """Hands what no service here answers to moto on 127.0.0.1; `respond` is the application."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each service
         self,
         config: ConfigService,
         security_hub: SecurityHubService,
         sts: StrictSts,
         functions: LocalLambda,
+        *,
+        bucket_policies: BucketPolicies,
         moto_port: int,
     ) -> None:
         self._config = config
         self._security_hub = security_hub
         self._sts = sts
         self._functions = functions
+        self._bucket_policies = bucket_policies
         self._credentials = config.credentials
         self._moto_port = moto_port
 
@@ -61,12 +65,15 @@ class Router:
         if scope is not None and scope.service == "config":
             return self._config.respond(request)
         if scope is None or account is None:
-            return self._forwarded(request, scope, account)
+            return self._bucket_policies.refusal(request, None) or self._forwarded(request, scope, account)
         return self._answered_for(request, scope, account)
 
     def _answered_for(self, request: Request, scope: CredentialScope, account: str) -> Response | None:
         if scope.service == "lambda" and self._functions.takes(request):
             return self._functions.respond(request, scope, account)
+        if scope.service == "s3":
+            caller = self._credentials.principal_of(scope.access_key)
+            return self._bucket_policies.refusal(request, caller) or self._forwarded(request, scope, account)
         if scope.service == "sts":
             body = request.read()
             request = replace(request, blocks=iter([body]))

@@ -54,6 +54,11 @@ class LivingOrganization(ABC):
     def close(self) -> None:
         """Stop it."""
 
+    @property
+    def firehose(self) -> Any:  # noqa: ANN401 - boto3 makes it
+        """An S3 client of the role that writes the ledger."""
+        return self.aws.client("s3", role_arn=f"arn:aws:iam::{self.accounts[0]}:role/rolecall-evidence-ledger")
+
     def become(self, moment: datetime) -> None:
         """It becomes that time."""
         self.now = moment

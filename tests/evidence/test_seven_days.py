@@ -199,8 +199,8 @@ def test_a_day_that_is_sealed_again_stays_as_it_is(week: Week[LivingOrganization
 def test_a_ledger_file_that_comes_late_changes_nothing(week: Week[LivingOrganization]) -> None:
     """The plan took down which files there are."""
     day = week.days[-1]
-    s3, bucket = week.organization.aws.client("s3"), week.organization.ledger
-    s3.put_object(Bucket=bucket, Key=f"ledger/dt={day}/late.jsonl.gz", Body=b"no gzip")
+    firehose, bucket = week.organization.firehose, week.organization.ledger
+    firehose.put_object(Bucket=bucket, Key=f"ledger/dt={day}/late.jsonl.gz", Body=b"no gzip")
     assert week.organization.run(day) == week.answers[day]
 
 

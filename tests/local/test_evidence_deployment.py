@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.aws import LocalAws
 from local.demo_evidence import PUBLIC_KEY, take_along, verified
@@ -114,6 +115,29 @@ def test_the_package_of_yesterday_is_counted(evident: tuple[LocalAws, EvidenceDe
         "InstancesNotApplicable": [0.0],
         "InstancesUnevaluated": [0.0],
     }
+
+
+def test_nobody_else_writes_or_deletes_what_is_signed(evident: tuple[LocalAws, EvidenceDeployment]) -> None:
+    """Neither an administrator nor a role named like theirs, by the policies that the stack has."""
+    aws, evidence = evident
+    tomorrow = yesterday() + timedelta(days=1)
+    ledger, packages = evidence.bucket("Ledger"), evidence.bucket("Packages")
+    planted = [
+        (packages, f"packages/{tomorrow}/manifest.json"),
+        *((ledger, f"{folder}/{tomorrow}/planted") for folder in ("plans", "shards")),
+        (ledger, f"ledger/dt={tomorrow}/planted"),
+    ]
+    there = [(bucket, keys(aws, bucket, prefix)[0]) for bucket, prefix in ((packages, ""), (ledger, "shards/"))]
+    for s3 in (aws.client("s3"), aws.client("s3", role_arn=f"arn:aws:iam::{aws.account}:role/{STACK}-evidence-other")):
+        lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": datetime.now(UTC) + timedelta(days=1)}
+        for bucket, key in planted:
+            with pytest.raises(ClientError, match="not authorized to perform: s3:PutObject"):
+                s3.put_object(Bucket=bucket, Key=key, IfNoneMatch="*", **(lock if bucket == packages else {}))
+        for bucket, key in there:
+            version = s3.head_object(Bucket=bucket, Key=key)["VersionId"]
+            for action, named in (("s3:DeleteObject", {}), ("s3:DeleteObjectVersion", {"VersionId": version})):
+                with pytest.raises(ClientError, match=f"not authorized to perform: {action} on"):
+                    s3.delete_object(Bucket=bucket, Key=key, **named)
 
 
 def test_the_same_day_again_changes_nothing(evident: tuple[LocalAws, EvidenceDeployment]) -> None:

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from local.trust_policies import UnsupportedPolicy, trusts
+from local.policy_language import UnsupportedPolicy
+from local.trust_policies import trusts
 from tests.local.roles import trust_of
 
 AUDIT, OTHER = "111122223333", "444455556666"
@@ -46,6 +47,12 @@ CASES: list[tuple[str, dict[str, Any], bool]] = [
     ("a key that is not there", trust_of(AUDIT, StringEquals={"sts:ExternalId": "x"}), False),
     ("a key that need not be there", trust_of(AUDIT, StringEqualsIfExists={"sts:ExternalId": "x"}), True),
     ("a key that is not there is not equal", trust_of(AUDIT, StringNotEquals={"sts:ExternalId": "x"}), True),
+    ("an ARN that it must not be", trust_of(AUDIT, ArnNotEquals={"aws:PrincipalArn": ROLE}), False),
+    ("an ARN that it is not", trust_of(AUDIT, ArnNotEquals={"aws:PrincipalArn": f"{ROLE}-2"}), True),
+    ("none of several ARNs", trust_of(AUDIT, ArnNotEquals={"aws:PrincipalArn": [ROLE, f"{ROLE}-2"]}), False),
+    ("a key that must not be there", trust_of(AUDIT, Null={"sts:ExternalId": "true"}), True),
+    ("a key that must be there", trust_of(AUDIT, Null={"sts:ExternalId": False}), False),
+    ("true or false", trust_of(AUDIT, Bool={"aws:MultiFactorAuthPresent": "true"}), False),
     ("all conditions have to hold", trust_of(AUDIT, ArnEquals={"aws:PrincipalArn": ROLE},
      StringEquals={"aws:PrincipalOrgID": "o-zzzzzzzzzz"}), False),
     ("a denial prevails", {"Statement": [*trust_of(AUDIT)["Statement"], statement(Effect="Deny")["Statement"]]}, False),
