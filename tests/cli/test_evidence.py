@@ -259,8 +259,9 @@ def test_the_newest_package_is_shown(evidence: Path) -> None:
     result = run("show", evidence)
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
-    assert lines[:5] == [
+    assert lines[:6] == [
         f"day             {YESTERDAY} (UTC)",
+        f"collected       {YESTERDAY + timedelta(days=1)} 02:00 (UTC)",
         "number          3",
         "rule            rolecall-ec2-instance-profile, rolecall 0.1.0",
         "parameters      exemptionTagKey=intentional-no-role",
@@ -272,6 +273,38 @@ def test_the_newest_package_is_shown(evidence: Path) -> None:
     assert "nothing of this was verified" in result.stderr
     first = run("show", evidence / f"{YESTERDAY - timedelta(days=2)}").stdout
     assert "previous        none: this is the first package" in first
+
+
+@pytest.mark.parametrize(
+    ("collected", "says"),
+    [
+        (2, "{} 02:00 (UTC); late, so it shows what there was then"),
+        (1, "{} 02:00 (UTC)"),
+    ],
+)
+def test_it_is_shown_when_a_package_was_collected(tmp_path: Path, collected: int, says: str) -> None:
+    """And that it shows another time than its day, if it was more than a day late."""
+    moment = YESTERDAY + timedelta(days=collected)
+    build(FolderStore(tmp_path), 1, first=YESTERDAY, content=replace(A_DAY, collected=moment))
+    assert f"collected       {says.format(moment)}" in run("show", tmp_path).stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "/coverage.json: is not there"),
+        (b"[]", "coverage.json is []; allowed: a JSON object"),
+    ],
+)
+def test_of_a_package_without_coverage_the_rest_is_shown(evidence: Path, content: bytes | None, says: str) -> None:
+    """And why it is not known when it was collected."""
+    file = evidence / f"{YESTERDAY}" / "coverage.json"
+    file.write_bytes(content or b"")
+    if content is None:
+        file.unlink()
+    result = run("show", evidence)
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("collected ")]
+    assert (result.exit_code, line.startswith("collected       not known: "), says in line) == (0, True, True)
 
 
 def test_a_package_is_shown_to_programs(evidence: Path) -> None:

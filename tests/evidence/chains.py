@@ -64,6 +64,8 @@ class Day:
     """What a package is made of; change a field to make one that contradicts itself."""
 
     day: date = FIRST_DAY
+    collected: date | None = None
+    """When, at two in the night; None: in the night after the day."""
     parts: Mapping[tuple[str, str], Sequence[Row]] = field(default_factory=dict)
     others: Mapping[str, bytes] = field(
         default_factory=lambda: {
@@ -95,10 +97,11 @@ class Day:
             "day": self.day.isoformat(),
             "total": totals([row for rows in self.parts.values() for row in rows]).to_json(),
             "accountRegions": [
-                {"account": account, "region": region, **one.to_json(), "covered": True}
+                {"account": account, "region": region, **one.to_json(), "covered": True,
+                 "collectedAt": f"{self.collected or self.day + timedelta(days=1)}T02:00:00.000Z"}
                 for (account, region), one in counted.items()
             ],
-        }
+        }  # fmt: skip
 
     def exemptions(self) -> bytes:
         """`exemptions.csv`."""

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ from hypothesis import strategies as st
 
 from rolecall.errors import InvalidManifest
 from rolecall.evidence import received_coverage
+from rolecall.evidence.collection_times import CollectionTimes
 from rolecall.evidence.received_coverage import Coverage, CoverageReader
-from tests.evidence.chains import A_DAY, totals
+from tests.evidence.chains import A_DAY, EMPTY_DAY, totals
 
 LONG = [f"disagreement {number}" for number in range(20_000)]
 """Much longer than what is looked at first."""
@@ -27,10 +29,13 @@ def encoded(document: dict[str, Any], *, compact: bool = True) -> bytes:
     return json.dumps(document, separators=(",", ":") if compact else None, indent=None if compact else 2).encode()
 
 
+IN_THE_NIGHT = datetime(2026, 11, 21, 2, tzinfo=UTC)
+
 EXPECTED = Coverage(
     "2026-11-20",
     totals([row for rows in A_DAY.parts.values() for row in rows]),
     {home: totals(rows) for home, rows in A_DAY.parts.items()},
+    CollectionTimes(IN_THE_NIGHT, IN_THE_NIGHT),
 )
 
 
@@ -51,6 +56,16 @@ def test_no_more_is_kept_than_the_sums_need(monkeypatch: pytest.MonkeyPatch) -> 
     assert read(encoded(A_DAY.coverage() | {"long": LONG})) == EXPECTED
     with pytest.raises(InvalidManifest, match="day, total, accountRegions among its first 100,000 bytes"):
         read(encoded({"long": LONG} | A_DAY.coverage()))
+
+
+def test_it_is_known_when_the_first_and_the_last_were_collected() -> None:
+    """In whatever order they stand; of nothing, nothing is known."""
+    document = A_DAY.coverage()
+    for entry, moment in zip(document["accountRegions"], ("21T03:00", "25T10:30", "21T01:00"), strict=True):
+        entry["collectedAt"] = f"2026-11-{moment}:00.000Z"
+    first, last = datetime(2026, 11, 21, 1, tzinfo=UTC), datetime(2026, 11, 25, 10, 30, tzinfo=UTC)
+    assert read(encoded(document)).collected == CollectionTimes(first, last)
+    assert read(encoded(EMPTY_DAY.coverage())).collected is None
 
 
 def test_what_does_not_add_up_is_said() -> None:
@@ -81,6 +96,10 @@ def test_what_does_not_add_up_is_said() -> None:
         (
             {"accountRegions": [{"covered": True, "account": "1", "region": ""}]},
             "coverage.json: accountRegions[0].region",
+        ),
+        (
+            {"accountRegions": [A_DAY.coverage()["accountRegions"][0] | {"collectedAt": "then"}]},
+            "coverage.json: accountRegions[0].collectedAt",
         ),
         ({"accountRegions": A_DAY.coverage()["accountRegions"] * 2}, "coverage.json: accountRegions[3]"),
     ],

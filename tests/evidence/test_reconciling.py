@@ -1,8 +1,9 @@
 """What was sealed as it is may still contradict itself: verifying says so, and does not call it tampering."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,41 @@ def test_a_contradiction_is_incomplete_and_says_what_and_where(
     assert report.outcome is Outcome.INCOMPLETE
     assert (first.day, first.path) == (FIRST_DAY, path)
     assert first.says.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("late", "says"),
+    [
+        ([], []),
+        (
+            [2],
+            [
+                (
+                    "1 package was collected more than a day late, with what there was then, not on the day itself: "
+                    "2026-11-22 on 2026-12-24"
+                )
+            ],
+        ),
+        (
+            range(7),
+            [
+                (
+                    "7 packages were collected more than a day late, with what there was then, not on the day itself: "
+                    "2026-11-20 on 2026-12-24, 2026-11-21 on 2026-12-24, 2026-11-22 on 2026-12-24, "
+                    "2026-11-23 on 2026-12-24, 2026-11-24 on 2026-12-24, …"
+                )
+            ],
+        ),
+    ],
+)
+def test_what_was_collected_late_is_a_note(tmp_path: Path, late: Sequence[int], says: list[str]) -> None:
+    """It is as it was sealed, and shows another time than its day."""
+    store, then = FolderStore(tmp_path), date(2026, 12, 24)
+    for number in range(7):
+        content = replace(A_DAY, day=FIRST_DAY + timedelta(days=number), collected=then if number in late else None)
+        add(store, content)
+    report = verify(store, [KEY.public], until=FIRST_DAY + timedelta(days=6))
+    assert (report.outcome, [note for note in report.notes if "late" in note]) == (Outcome.OK, says)
 
 
 def test_doubted_exemptions_are_a_note(tmp_path: Path) -> None:

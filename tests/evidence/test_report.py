@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -26,12 +27,15 @@ from tests.evidence.sample_days import header, plan_of
 from tests.evidence.test_episodes import after
 from tests.strategies import texts
 
+IN_THE_NIGHT = at(3, 2)
+
 
 def page_of(
     rows: Iterable[EvidenceRow] = (),
     *,
     gaps: Sequence[Gap] = (),
     why_not: WhyNot | None = None,
+    collected_at: datetime = IN_THE_NIGHT,
     histories: Sequence[History] = (),
 ) -> str:
     """The report of a day of one account and region with these rows."""
@@ -39,7 +43,7 @@ def page_of(
     for row in rows:
         for take in (coverage.take_row, shown.take_row, figures.take_row):
             take(row)
-    head = header(ACCOUNT, REGION, DAY, why_not=why_not)
+    head = header(ACCOUNT, REGION, DAY, why_not=why_not, collected_at=collected_at)
     coverage.close_scope(head, 0)
     figures.take_header(head)
     for history in histories:
@@ -163,6 +167,31 @@ def test_what_is_not_covered_stands_at_the_top() -> None:
     text = " ".join(Elements(page_of(gaps=[gap], why_not=WhyNot.NO_RECORDER)).text.split())
     assert "Not everything is covered. 2 accounts and regions were not covered on this day" in text
     assert "Not everything is covered" not in Elements(page_of()).text
+
+
+@pytest.mark.parametrize(
+    ("collected_at", "head", "notice"),
+    [
+        (at(3, 2), "Collected 2026-03-03 02:00 (UTC).", None),
+        (at(4), "Collected 2026-03-04 00:00 (UTC).", None),
+        (
+            at(4, 0, 1),
+            "Collected 2026-03-04 00:01 (UTC).",
+            f"The latest of it was collected 2026-03-04 00:01 (UTC), 1 day after {DAY} was over.",
+        ),
+        (
+            at(7, 9, 30),
+            "Collected 2026-03-07 09:30 (UTC).",
+            f"The latest of it was collected 2026-03-07 09:30 (UTC), 4 days after {DAY} was over.",
+        ),
+    ],
+)
+def test_the_page_says_when_it_was_collected(collected_at: datetime, head: str, notice: str | None) -> None:
+    """In its head; and plainly, if that was more than a day after the day's end."""
+    text = " ".join(Elements(page_of(collected_at=collected_at)).text.split())
+    assert head in text
+    told = f"Collected late. {notice} It shows what there was then, not on that day."
+    assert (told in text) if notice else "Collected late" not in text
 
 
 def test_a_long_table_says_of_how_many_it_shows_how_few() -> None:

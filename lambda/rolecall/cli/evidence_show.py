@@ -14,7 +14,8 @@ from rolecall.cli.screen import complain, console, printable, say
 from rolecall.errors import AwsError, InvalidManifest, StoreError
 from rolecall.evidence.manifest import PackagedFile
 from rolecall.evidence.packages import SealedPackage, by_day, read_package
-from rolecall.evidence.stores import Store
+from rolecall.evidence.received_coverage import COVERAGE, CoverageReader
+from rolecall.evidence.stores import BLOCK_BYTES, Store
 
 
 class SummaryFormat(StrEnum):
@@ -53,6 +54,7 @@ def show(
         with where.opened(profile, region) as store:
             day = where.day or newest_day(store)
             package = read_package(store, day)
+            collected = _collected(store, package) if chosen is SummaryFormat.TEXT else ""
     except (AwsError, StoreError, InvalidManifest, OSError) as error:
         complain(str(error))
         raise typer.Exit(UNUSABLE) from None
@@ -65,7 +67,7 @@ def show(
             }
             out.write(f"{json.dumps(described, indent=2, ensure_ascii=False)}\n")
         else:
-            _write_text(out, package)
+            _write_text(out, package, collected)
     say("nothing of this was verified: see rolecall evidence verify --help")
 
 
@@ -77,13 +79,30 @@ def newest_day(store: Store) -> date:
     return newest
 
 
-def _write_text(output: TextIO, package: SealedPackage) -> None:
+def _collected(store: Store, package: SealedPackage) -> str:
+    """When it was, as its coverage says; why nobody knows, if that cannot be read. Raises AwsError."""
+    reader = CoverageReader()
+    try:
+        with store.open(f"{package.manifest.day}/{COVERAGE}") as stream:
+            while block := stream.read(BLOCK_BYTES):
+                reader.take(block)
+        collected = reader.coverage().collected
+    except (StoreError, InvalidManifest) as error:
+        return f"not known: {error}"
+    if collected is None:
+        return "there was no account and region to collect"
+    late = "; late, so it shows what there was then" if collected.is_late(package.manifest.period) else ""
+    return f"{collected.in_words()}{late}"
+
+
+def _write_text(output: TextIO, package: SealedPackage, collected: str) -> None:
     manifest = package.manifest
     rule = manifest.rule
     parameters = ", ".join(f"{name}={value}" for name, value in sorted(rule.parameters.items()))
     previous = manifest.previous.manifest_sha256 if manifest.previous else "none: this is the first package"
     facts = {
         "day": f"{manifest.day} (UTC)",
+        "collected": collected,
         "number": f"{manifest.sequence:,}",
         "rule": f"{rule.name}, rolecall {rule.rolecall_version}",
         "parameters": parameters or "none",

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rolecall.evidence.collection_times import CollectionTimes
 from rolecall.evidence.day_verdicts import DayVerdicts
 from rolecall.evidence.ledger import LedgerRecords
 from rolecall.evidence.manifest import Period, Totals
@@ -95,6 +96,11 @@ class Coverage:
         for scope in self.scopes:
             verdicts.update(scope.verdicts)
         return totals_of(verdicts)
+
+    @property
+    def collected(self) -> CollectionTimes | None:
+        """None if the plan has no account and region."""
+        return CollectionTimes.of(scope.header.collected_at for scope in self.scopes)
 
     @property
     def agreements(self) -> Mapping[Agreement, int]:

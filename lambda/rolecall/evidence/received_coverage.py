@@ -5,12 +5,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
-from rolecall.errors import InvalidManifest
+from rolecall.errors import InvalidManifest, InvalidRecord
 from rolecall.evidence.canonical import each_once, json_object
+from rolecall.evidence.collection_times import CollectionTimes
 from rolecall.evidence.manifest import Totals
 from rolecall.evidence.received_manifest import totals
+from rolecall.received_fields import read_time
 
 COVERAGE = "coverage.json"
 
@@ -30,6 +33,8 @@ class Coverage:
     day: str
     total: Totals
     account_regions: Mapping[tuple[str, str], Totals]
+    collected: CollectionTimes | None
+    """None if there was no account and region to collect."""
 
     def problems(self) -> list[str]:
         """What does not add up, in words."""
@@ -113,24 +118,28 @@ def _coverage(given: Mapping[str, Any]) -> Coverage:
     if not isinstance(entries, list):
         raise InvalidManifest(f"{COVERAGE}: accountRegions", entries, "a list")
     found: dict[tuple[str, str], Totals] = {}
+    moments: set[datetime] = set()
     for number, entry in enumerate(entries):
         where = f"{COVERAGE}: accountRegions[{number}]"
-        home, counted = _entry(entry, where)
+        home, counted, collected_at = _entry(entry, where)
         if home in found:
             raise InvalidManifest(where, entry, "each account and region once")
         found[home] = counted
+        moments.add(collected_at)
     total = given.get("total")
     if not isinstance(total, dict):
         raise InvalidManifest(f"{COVERAGE}: total", total, "a JSON object")
-    return Coverage(str(given.get("day")), totals(total, f"{COVERAGE}: total."), found)
+    day, in_total = str(given.get("day")), totals(total, f"{COVERAGE}: total.")
+    return Coverage(day, in_total, found, CollectionTimes.of(moments))
 
 
-def _entry(entry: object, where: str) -> tuple[tuple[str, str], Totals]:
+def _entry(entry: object, where: str) -> tuple[tuple[str, str], Totals, datetime]:
     if not isinstance(entry, dict):
         raise InvalidManifest(where, entry, "a JSON object")
     if not isinstance(entry.get("covered"), bool):
         raise InvalidManifest(f"{where}.covered", entry.get("covered"), "true, false")
-    return (_text(entry, "account", where), _text(entry, "region", where)), totals(entry, f"{where}.")
+    home = _text(entry, "account", where), _text(entry, "region", where)
+    return home, totals(entry, f"{where}."), _time(entry, "collectedAt", where)
 
 
 def _text(entry: Mapping[str, Any], name: str, where: str) -> str:
@@ -138,6 +147,13 @@ def _text(entry: Mapping[str, Any], name: str, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise InvalidManifest(f"{where}.{name}", value, "a text that is not empty")
     return value
+
+
+def _time(entry: Mapping[str, Any], name: str, where: str) -> datetime:
+    try:
+        return read_time(entry, name, f"{where}.")
+    except InvalidRecord as refused:
+        raise InvalidManifest(refused.field, refused.value, refused.allowed) from None
 
 
 def _sum(account_regions: Mapping[tuple[str, str], Totals]) -> Totals:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from rolecall.errors import InvalidManifest, counted
+from rolecall.evidence.collection_times import CollectionTimes
 from rolecall.evidence.evaluation_rows import EvaluationRows
 from rolecall.evidence.exemption_rows import ExemptionRows
 from rolecall.evidence.exemption_sums import ExemptionSum, ExemptionSums
@@ -32,6 +33,8 @@ class Reconciliation:
         self._coverage = CoverageReader()
         self._exemptions = ExemptionRows()
         self._parts: dict[tuple[str, str], EvaluationRows] = {}
+        self.collected: CollectionTimes | None = None
+        """What is said of it; known once `problems` were asked for."""
 
     def taking(self, file: PackagedFile) -> Take | None:
         """What has to be given the content of a file; None if it is of no use here."""
@@ -65,6 +68,7 @@ class Reconciliation:
         except InvalidManifest as error:
             yield COVERAGE, str(error)
             return
+        self.collected = coverage.collected
         yield from ((COVERAGE, problem) for problem in coverage.problems())
         yield from _against_manifest(coverage, self._manifest)
         yield from self._parts_problems(coverage)

@@ -15,7 +15,7 @@ from rolecall.evidence.verifying_package import PackageCheck, Progress
 _ONE_DAY = timedelta(days=1)
 
 _MOST_NAMED = 5
-"""Of entries that are no packages."""
+"""In a note, of as many as there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def verify(  # noqa: PLR0913 - one argument for each choice
     """
     chain, reports = Chain(first), []
     odd: list[Finding] = []
-    others, earlier, later = _NotLookedAt(), _NotLookedAt(), _NotLookedAt()
+    others, earlier, later, late = _Named(), _Named(), _Named(), _Named()
     doubted = 0
     try:
         # Of one day, only what is named for it is listed: a bucket may hold years.
@@ -144,6 +144,8 @@ def verify(  # noqa: PLR0913 - one argument for each choice
             reports.append(check.run((key.removeprefix(f"{name}/") for key in present), progress))
             chain.add(day, check.package, proven=check.proven)
             doubted += check.doubted
+            if check.collected_late:
+                late.add(f"{name} on {check.collected_late.last.date()}")
     except (AwsError, OSError) as error:
         odd.append(Finding(Outcome.CANNOT_VERIFY, f"the packages cannot be listed to the end: {error}"))
     else:
@@ -155,16 +157,19 @@ def verify(  # noqa: PLR0913 - one argument for each choice
         *_beginning_note(chain),
         *_key_notes(chain, keys),
         *_anchor_note(chain, reports),
-        *later.note("package", f" later than {until}"),
-        *earlier.note("package", f" earlier than {first}"),
-        *others.note("other name", ""),
+        *later.note("package", f" later than {until}", "not looked at"),
+        *earlier.note("package", f" earlier than {first}", "not looked at"),
+        *others.note("other name", "", "not looked at"),
         *_doubted_note(doubted),
+        *late.note("package", "", "collected more than a day late, with what there was then, not on the day itself"),
     ]
     findings = (*odd, *chain.findings)
     return Report(tuple(reports), findings, chain.anchor, chain.begins, chain.signed_since, tuple(notes))
 
 
-class _NotLookedAt:
+class _Named:
+    """Some of many, for a note."""
+
     def __init__(self) -> None:
         self.count = 0
         self._named: list[str] = []
@@ -178,10 +183,10 @@ class _NotLookedAt:
     def first(self) -> str:
         return self._named[0] if self._named else ""
 
-    def note(self, noun: str, which: str) -> Iterator[str]:
+    def note(self, noun: str, which: str, what: str) -> Iterator[str]:
         if self.count:
             verb, more = "was" if self.count == 1 else "were", ", …" if self.count > _MOST_NAMED else ""
-            yield f"{counted(self.count, noun)}{which} {verb} not looked at: {', '.join(self._named)}{more}"
+            yield f"{counted(self.count, noun)}{which} {verb} {what}: {', '.join(self._named)}{more}"
 
 
 def _beginning_note(chain: Chain) -> Iterator[str]:

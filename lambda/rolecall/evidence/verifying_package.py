@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from rolecall.errors import AwsError, Damaged, InvalidManifest, Missing, NotCanonical, StoreError
+from rolecall.evidence.collection_times import CollectionTimes
 from rolecall.evidence.findings import Findings, Outcome, PackageReport
 from rolecall.evidence.manifest import MANIFEST, SIGNATURE, PackagedFile
 from rolecall.evidence.measuring import measure
@@ -37,6 +38,8 @@ class PackageCheck:
         self.proven = False
         """Whether a pinned key vouches for it."""
         self.doubted = 0
+        self.collected_late: CollectionTimes | None = None
+        """If it was collected late."""
 
     def run(self, present: Iterable[str], progress: Progress) -> PackageReport:
         """Look at everything; `present` are the paths of the files in the package's folder."""
@@ -109,6 +112,8 @@ class PackageCheck:
             for path, says in reconciliation.problems():
                 self._findings.add(Outcome.INCOMPLETE, path, says)
         self.doubted = reconciliation.doubted
+        collected = reconciliation.collected
+        self.collected_late = collected if collected and collected.is_late(package.manifest.period) else None
 
     def _check_file(self, file: PackagedFile, reconciliation: Reconciliation) -> None:
         try:

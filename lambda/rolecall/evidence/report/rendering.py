@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from rolecall.evidence.collection_times import to_the_minute
 from rolecall.evidence.coverage import NOT_SEEN, Coverage, agreements_object
 from rolecall.evidence.episodes import WINDOW_DAYS, Kind
 from rolecall.evidence.kpis import DEFINITIONS, SOON_DAYS
@@ -62,12 +63,14 @@ def report_html(plan: Plan, coverage: Coverage, rows: ReportRows, kpis: Mapping[
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(share=_share, hours=_hours, count=_count)
+    environment.filters.update(share=_share, hours=_hours, count=_count, minute=to_the_minute)
     times, exemptions = kpis["timeToRemediate"], kpis["exemptions"]
     figures = [number for one in times.values() for number in one["openByAge"].values()]
     return environment.get_template(_TEMPLATE).render(
         day=plan.day.isoformat(),
         plan=plan,
+        period=period,
+        collected=coverage.collected,
         totals=coverage.totals,
         scopes=coverage.scopes,
         agreements=agreements_object(coverage.agreements),
