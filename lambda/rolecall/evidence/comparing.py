@@ -46,7 +46,11 @@ class Comparison:
         judged_at: datetime,
         collected_at: datetime,
     ) -> None:
-        """`rules` by name; `deployed` counts where nothing is recorded. Exemptions are held against `judged_at`."""
+        """`rules` by name; `deployed` counts where nothing is recorded.
+
+        Exemptions are held against `judged_at`, or against the time at which a result was recorded, if that is later:
+        an exemption that is over at midnight is recorded as such after it, and both must look at the same moment.
+        """
         self._account = account
         self._region = region
         self._rules = rules
@@ -78,7 +82,7 @@ class Comparison:
             rolecall_version=self._version,
         )
         try:
-            evaluation = evaluate(configuration_item(raw), rule.parameters, self._judged_at)
+            evaluation = evaluate(configuration_item(raw), rule.parameters, self._moment(recorded))
         except InvalidItem as unjudged:
             return dataclasses.replace(bare, problem=str(unjudged))
         item = evaluation.item
@@ -98,6 +102,9 @@ class Comparison:
             instance=_facts(item.instance) if item.instance else None,
             capture_time=item.capture_time,
         )
+
+    def _moment(self, recorded: RecordedVerdict | None) -> datetime:
+        return max(self._judged_at, (recorded and recorded.recorded_at) or self._judged_at)
 
     def _agreement(self, recorded: RecordedVerdict | None, evaluation: Evaluation) -> Agreement:
         silent = evaluation.compliance_type is ComplianceType.NOT_APPLICABLE
