@@ -1,6 +1,7 @@
 """The assessment results as compliance-trestle reads them, and by NIST's own schema where that is at hand."""
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -179,9 +180,28 @@ def test_completeness_is_attested_with_what_is_missing() -> None:
     results = results_of([evidence_row(Reason.NO_PROFILE)], [GAP], WhyNot.RECORDER_STOPPED)
     parts = {part["name"]: part["prose"] for part in results["results"][0]["attestations"][0]["parts"]}
     assert parts["completeness"] == (
-        "The population of 1 instances is the sum of 0 compliant, 0 exempt, 1 nonCompliant, 0 notApplicable, "
-        f"0 unevaluated. Not covered: 999900001111: ACCOUNT_NOT_ACTIVE; {ACCOUNT} in {REGION}: RECORDER_STOPPED."
+        "The population is 1 instance: 0 compliant, 0 exempt, 1 non-compliant, 0 not applicable, 0 not evaluated. "
+        f"Not covered: 999900001111: ACCOUNT_NOT_ACTIVE; {ACCOUNT} in {REGION}: RECORDER_STOPPED."
     )
+
+
+def test_an_observation_says_in_words_what_it_is_the_sum_of() -> None:
+    """No name of a field stands in prose."""
+    rows = [evidence_row(reason, number) for number, reason in enumerate([Reason.NO_PROFILE, Reason.EXEMPT])]
+    (observation,) = results_of(rows)["results"][0]["observations"]
+    assert observation["description"] == (
+        f"2 EC2 instances of account {ACCOUNT} in {REGION}, by what AWS Config recorded: 0 compliant, 1 exempt, "
+        "1 non-compliant, 0 not applicable, 0 not evaluated."
+    )
+
+
+def test_every_fragment_leads_to_a_resource_of_the_document() -> None:
+    """By its UUID, as OSCAL has it: there is no other document that the assessment plan could be in."""
+    document = results_of([evidence_row()])
+    resources = {resource["uuid"]: resource["title"] for resource in document["back-matter"]["resources"]}
+    fragment = document["import-ap"]["href"]
+    assert (fragment[0], resources[fragment[1:]]) == ("#", "Assessment plan")
+    assert re.findall(r'"#[^"]*"', json.dumps(document)) == [f'"{fragment}"']
 
 
 def test_the_same_instance_has_the_same_id_on_every_day() -> None:

@@ -62,6 +62,14 @@ def totals_of(verdicts: Mapping[EvidenceVerdict, int]) -> Totals:
     )
 
 
+def in_words(totals: Totals) -> str:
+    """What the population is the sum of."""
+    return (
+        f"{totals.compliant:,} compliant, {totals.exempt:,} exempt, {totals.non_compliant:,} non-compliant, "
+        f"{totals.not_applicable:,} not applicable, {totals.unevaluated:,} not evaluated"
+    )
+
+
 class Coverage:
     """Takes every row, then what each scope came to; holds a few numbers for each scope, and the rest on disk."""
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, time
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from rolecall.evidence.coverage import NOT_SEEN, Coverage, Scope
+from rolecall.errors import counted
+from rolecall.evidence.coverage import NOT_SEEN, Coverage, Scope, in_words
 from rolecall.evidence.manifest import Period
 from rolecall.evidence.oscal_controls import finding_targets, reviewed_controls
 from rolecall.evidence.package_files import JsonSpool
@@ -78,12 +79,14 @@ class AssessmentResults:
         """All rows since the last one were of this account and region."""
         header, totals = scope.header, scope.totals
         of_it = f"{header.account} in {header.region}"
-        sums = ", ".join(f"{count} {name}" for name, count in totals.to_json().items())
+        instances = counted(totals.population, "EC2 instance")
         gap = f" Not covered: {header.why_not}. {header.detail}".rstrip() if header.why_not else ""
         observation: dict[str, Any] = {
             "uuid": self._observation(header),
             "title": f"EC2 instances of account {of_it}",
-            "description": printable(f"Every EC2 instance of account {of_it}, judged by AWS Config: {sums}.{gap}"),
+            "description": printable(
+                f"{instances} of account {of_it}, by what AWS Config recorded: {in_words(totals)}.{gap}"
+            ),
             "props": [
                 {"name": name, "ns": _NS, "value": value}
                 for name, value in (
@@ -133,7 +136,7 @@ class AssessmentResults:
             "assessment-results": {
                 "uuid": identified("assessment-results", self._day),
                 "metadata": self._metadata(),
-                "import-ap": {"href": "#assessment-plan"},
+                "import-ap": {"href": f"#{_plan()['uuid']}"},
                 "results": [result],
                 "back-matter": {"resources": [_plan()]},
             }
@@ -279,7 +282,6 @@ def _attestation(coverage: Coverage, gaps: list[Gap]) -> dict[str, Any]:
         for scope in coverage.scopes
         if not scope.header.covered
     ]
-    sums = ", ".join(f"{count} {name}" for name, count in totals.to_json().items() if name != "population")
     gaps_told = f"Not covered: {'; '.join(missing)}." if missing else "Every planned account and region is covered."
     return {
         "responsible-parties": [{"role-id": _ASSESSOR, "party-uuids": [identified("assessor")]}],
@@ -289,7 +291,7 @@ def _attestation(coverage: Coverage, gaps: list[Gap]) -> dict[str, Any]:
                 "ns": _NS,
                 "title": "Completeness",
                 "prose": printable(
-                    f"The population of {totals.population} instances is the sum of {sums}. {gaps_told}"
+                    f"The population is {counted(totals.population, 'instance')}: {in_words(totals)}. {gaps_told}"
                 ),
             },
             {"name": "limits", "ns": _NS, "title": "Not seen", "prose": printable(" ".join(NOT_SEEN))},
