@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,18 +14,19 @@ from hypothesis import given, settings
 
 from rolecall.evidence.coverage import Coverage
 from rolecall.evidence.episode_day import InstanceDay
-from rolecall.evidence.episodes import NOTHING, History
+from rolecall.evidence.episodes import NOTHING, History, Kind, Outcome
 from rolecall.evidence.kpis import DEFINITIONS, DayFigures, kpi_document
 from rolecall.evidence.plan import Gap
 from rolecall.evidence.report import ReportRows, report_html
 from rolecall.evidence.report.tables import SHOWN_ROWS, open_table
-from rolecall.evidence.rows import Agreement, EvidenceRow, EvidenceVerdict
+from rolecall.evidence.report.titles import KINDS
+from rolecall.evidence.rows import Agreement, EvidenceRow, EvidenceVerdict, ReperformedVerdict
 from rolecall.evidence.shard_header import WhyNot
 from rolecall.frameworks import REQUIREMENTS
 from rolecall.model import Reason
 from tests.evidence.made import ACCOUNT, DAY, PERIOD, REGION, at, evidence_row, exemption, instance_id, record
 from tests.evidence.sample_days import header, plan_of
-from tests.evidence.test_episodes import after
+from tests.evidence.test_episodes import after, episode
 from tests.strategies import texts
 
 IN_THE_NIGHT = at(3, 2)
@@ -233,10 +235,90 @@ def test_non_compliant_instances_are_shown_the_longest_first() -> None:
     table = open_table(rows.open, PERIOD.end)
     assert table.total == 3
     assert [(row[2], *row[3:]) for row in table.rows] == [
-        (instance_id(2), "launched without role", "NO_PROFILE", "2026-03-01 01:00", 1),
-        (instance_id(1), "launched without role", "NO_PROFILE", "2026-03-02 01:00", 0),
-        (instance_id(4), "after the day", "NO_PROFILE", "2026-03-03 02:00", 0),
+        (instance_id(2), "Launched without a role", "NO_PROFILE", "2026-03-01 01:00", 1),
+        (instance_id(1), "Launched without a role", "NO_PROFILE", "2026-03-02 01:00", 0),
+        (instance_id(4), "After the day", "NO_PROFILE", "2026-03-03 02:00", 0),
     ]
+
+
+def times_of(page: str, title: str) -> list[str]:
+    """A row of the times to remediate."""
+    (row,) = re.findall(rf'<tr><th scope="row">{title}</th>(.*?)</tr>', page)
+    return re.findall(r'<td class="number">(.*?)</td>', row)
+
+
+OPEN = episode(Kind.DRIFT, at(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("histories", "expected"),
+    [
+        pytest.param([], [*["no episode"] * 4, "0", "0", "0", "0", "0", "none"], id="none"),
+        pytest.param(
+            [History(episodes=(replace(OPEN, known_since=PERIOD.end),))],
+            [*["observed too briefly"] * 4, "0", "0", "0", "0", "1", "46.0 h"],
+            id="known since the day's end, so not observed",
+        ),
+        pytest.param(
+            [History(episodes=(OPEN,))],
+            ["not reached"] * 2 + ["observed too briefly"] * 2 + ["0", "0", "0", "0", "1", "46.0 h"],
+            id="open",
+        ),
+        pytest.param(
+            [History(episodes=(episode(Kind.DRIFT, at(1, 2), at(2, 2), Outcome.MISSING),))],
+            ["not reached"] * 2 + ["observed too briefly"] * 2 + ["0", "0", "0", "1", "0", "none"],
+            id="missing",
+        ),
+    ],
+)
+def test_no_figure_is_said_to_be_of_no_episode_where_there_is_one(
+    histories: list[History], expected: list[str]
+) -> None:
+    """It may have been observed too briefly to say anything."""
+    assert times_of(page_of(histories=histories), "Drift") == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (0, None),
+        (1, "1 more was open when somebody last could look; nobody knows whether it still is."),
+        (2, "2 more were open when somebody last could look; nobody knows whether they still are."),
+    ],
+)
+def test_what_was_open_where_nobody_can_look_is_said(number: int, says: str | None) -> None:
+    """It stands in no column."""
+    unseen = [History(episodes=(OPEN,), missing_since=DAY)] * number
+    page = page_of(histories=unseen)
+    assert (says in page) if says else "nobody knows whether" not in page
+    assert times_of(page, "Drift")[-2] == "0"
+
+
+def test_a_kind_has_one_name() -> None:
+    """In the figures, the chart and the table."""
+    lapsed = [History(episodes=(episode(Kind.EXEMPTION_LAPSED, at(1, 2)),))]
+    page = page_of(histories=lapsed)
+    (chart,) = re.findall(r'<svg[^>]*aria-label="Non-compliant instances by age".*?</svg>', page, re.DOTALL)
+    for title in KINDS.values():
+        assert title in chart
+        assert times_of(page, title)
+    assert "exemption lapsed" not in page
+
+
+def test_instances_in_flight_are_named() -> None:
+    """In a table of their own: they are no disagreements (yet)."""
+    other = ReperformedVerdict(Reason.NO_PROFILE, "NO_PROFILE: told")
+    rows = [
+        evidence_row(Reason.PROFILE_ATTACHED, number, agreement=agreement, reperformed=other)
+        for number, agreement in enumerate([Agreement.DISAGREES, Agreement.IN_FLIGHT, Agreement.IN_FLIGHT])
+    ]
+    page = page_of(rows)
+    tables = {
+        name: re.findall(r'<td class="id">(i-\w+)</td>', table)
+        for name, _, table in (part.partition('"') for part in page.split('<div data-table="')[1:])
+    }
+    assert (tables["disagreements"], tables["in-flight"]) == ([instance_id(0)], [instance_id(1), instance_id(2)])
+    assert "No change was under way." in page_of()
 
 
 def test_every_definition_and_every_requirement_is_on_the_page() -> None:

@@ -78,7 +78,7 @@ class Coverage:
         self._verdicts: Counter[EvidenceVerdict] = Counter()
         self._agreements: Counter[Agreement] = Counter()
         self.disagreements = JsonSpool()
-        self._in_flight = JsonSpool()
+        self.in_flight = JsonSpool()
         self._unjudged = JsonSpool()
 
     def take_row(self, row: EvidenceRow) -> None:
@@ -88,7 +88,7 @@ class Coverage:
         if row.agreement is Agreement.DISAGREES:
             self.disagreements.add(_compared(row))
         elif row.agreement is Agreement.IN_FLIGHT:
-            self._in_flight.add(_compared(row))
+            self.in_flight.add(_compared(row))
         elif row.problem:
             self._unjudged.add(_compared(row))
 
@@ -148,7 +148,7 @@ class Coverage:
                 **agreements_object(self.agreements),
                 "inFlightHours": IN_FLIGHT_HOURS,
                 "disagreements": self.disagreements.texts(),
-                "inFlight": self._in_flight.texts(),
+                "inFlight": self.in_flight.texts(),
                 "notJudged": self._unjudged.texts(),
             },
             "ledger": {
@@ -164,7 +164,7 @@ class Coverage:
 
     def close(self) -> None:
         """Give the disk's room back."""
-        for spool in (self.disagreements, self._in_flight, self._unjudged):
+        for spool in (self.disagreements, self.in_flight, self._unjudged):
             spool.close()
 
 

@@ -9,6 +9,9 @@ import pygal  # type: ignore[import-untyped] # it has no types
 from pygal.etree import etree  # type: ignore[import-untyped] # as above
 from pygal.style import Style  # type: ignore[import-untyped] # as above
 
+from rolecall.evidence.episodes import Kind
+from rolecall.evidence.report.titles import KINDS
+
 # pygal's finder of plugins, of a kind that Python no longer knows: with it, importing anything that is missing warns.
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != pygal.__name__]
 
@@ -59,7 +62,7 @@ def open_chart(times: Mapping[str, Mapping[str, Any]], names: Mapping[str, str])
     chart.x_labels = list(names.values())
     chart.y_labels = _whole_numbers(max(sum(one["openByAge"][name] for one in times.values()) for name in names))
     for kind, figures in times.items():
-        chart.add(kind.replace("-", " "), [figures["openByAge"][name] for name in names])
+        chart.add(KINDS[Kind(kind)], [figures["openByAge"][name] for name in names])
     return _svg(chart, "open", "Non-compliant instances by age")
 
 

@@ -11,45 +11,19 @@ from markupsafe import Markup
 
 from rolecall.evidence.collection_times import to_the_minute
 from rolecall.evidence.coverage import NOT_SEEN, Coverage, agreements_object
-from rolecall.evidence.episodes import WINDOW_DAYS, Kind
+from rolecall.evidence.episodes import WINDOW_DAYS
 from rolecall.evidence.kpis import DEFINITIONS, SOON_DAYS
 from rolecall.evidence.manifest import Period
 from rolecall.evidence.plan import Plan
 from rolecall.evidence.remediation_times import HORIZON_DAYS
 from rolecall.evidence.report.charts import all_zero, exemption_chart, open_chart, trend_chart
-from rolecall.evidence.report.tables import (
-    ReportRows,
-    control_table,
-    disagreement_table,
-    gap_table,
-    open_table,
-    scope_table,
-)
+from rolecall.evidence.report.coverage_tables import disagreement_table, gap_table, in_flight_table, scope_table
+from rolecall.evidence.report.tables import ReportRows, control_table, open_table
+from rolecall.evidence.report.titles import EXEMPTION_AGES, KINDS, OPEN_AGES
 
 REPORT = "report.html"
 
 _TEMPLATE = "report.html.jinja"
-
-OPEN_AGES = {
-    "upTo1Day": "up to a day",
-    "upTo7Days": "up to 7 days",
-    "upTo30Days": "up to 30 days",
-    "upTo90Days": "up to 90 days",
-    "longer": "longer",
-}
-EXEMPTION_AGES = {
-    "upTo30Days": "up to 30 days",
-    "upTo90Days": "up to 90 days",
-    "upTo180Days": "up to 180 days",
-    "upTo365Days": "up to a year",
-    "longer": "longer",
-    "unknown": "not known",
-}
-KINDS = {
-    Kind.LAUNCHED_WITHOUT_ROLE: "Launched without a role",
-    Kind.DRIFT: "Drift",
-    Kind.EXEMPTION_LAPSED: "Exemption over",
-}
 
 
 def report_html(plan: Plan, coverage: Coverage, rows: ReportRows, kpis: Mapping[str, Any]) -> str:
@@ -93,6 +67,7 @@ def report_html(plan: Plan, coverage: Coverage, rows: ReportRows, kpis: Mapping[
         episode_table=open_table(rows.open, period.end),
         exemption_table=rows.exemption_table(),
         disagreement_table=disagreement_table(coverage),
+        in_flight_table=in_flight_table(coverage),
         control_table=control_table(),
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file

@@ -1,17 +1,15 @@
 """The report's tables: a bounded number of rows each, and of how many they are."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from rolecall.evidence.coverage import Coverage, Scope
 from rolecall.evidence.episode_day import InstanceDay
 from rolecall.evidence.episodes import Kind
 from rolecall.evidence.exemptions import age, days_left
 from rolecall.evidence.manifest import Period
-from rolecall.evidence.plan import Plan
+from rolecall.evidence.report.titles import KINDS
 from rolecall.evidence.rows import EvidenceRow, EvidenceVerdict
 from rolecall.frameworks import REQUIREMENTS
 from rolecall.model import Reason
@@ -179,7 +177,7 @@ def open_table(rows: First[OpenInstance], end: datetime) -> Table:
                 one.account,
                 one.region,
                 one.resource_id,
-                one.kind.value.replace("-", " ") if one.kind else "after the day",
+                KINDS[one.kind] if one.kind else "After the day",
                 one.reason.value if one.reason else None,
                 one.since.strftime("%Y-%m-%d %H:%M"),
                 max(end - one.since, timedelta(0)) // timedelta(days=1),
@@ -190,94 +188,6 @@ def open_table(rows: First[OpenInstance], end: datetime) -> Table:
         everything="evaluations/",
         empty="No instance is non-compliant.",
     )
-
-
-def scope_table(scopes: Sequence[Scope]) -> Table:
-    """Accounts and regions, those with the most to do first."""
-    by_need: First[Scope] = First(_by_need)
-    for scope in scopes:
-        by_need.add(scope)
-    counts = ("Population", "With role", "Exempt", "Non-compliant", "Not applicable", "Not evaluated")
-    return Table(
-        id="scopes",
-        caption="Accounts and regions, the most non-compliant instances first",
-        columns=[
-            Column("Account"),
-            Column("Region"),
-            *(Column(one, numeric=True) for one in counts),
-            Column("Covered"),
-        ],
-        rows=[
-            [
-                scope.header.account,
-                scope.header.region,
-                *scope.totals.to_json().values(),
-                "yes" if scope.header.covered else "no",
-            ]
-            for scope in by_need.kept()
-        ],
-        total=by_need.total,
-        everything="coverage.json",
-        empty="The plan of the day has no account and region.",
-    )
-
-
-def _by_need(scope: Scope) -> tuple[int, int, str, str]:
-    totals = scope.totals
-    return -totals.non_compliant, -totals.unevaluated, scope.header.account, scope.header.region
-
-
-def gap_table(plan: Plan, scopes: Sequence[Scope]) -> Table:
-    """What the control did not cover, and why."""
-    rows: list[Sequence[Cell]] = [[gap.account, "all", gap.why_not.value, gap.detail] for gap in plan.gaps]
-    rows += [
-        [scope.header.account, scope.header.region, scope.header.why_not.value, scope.header.detail]
-        for scope in scopes
-        if scope.header.why_not
-    ]
-    return Table(
-        id="gaps",
-        caption="Not covered",
-        columns=[Column("Account"), Column("Region"), Column("Why"), Column("What is known")],
-        rows=rows[:SHOWN_ROWS],
-        total=len(rows),
-        everything="coverage.json",
-        empty="Every planned account and region is covered.",
-    )
-
-
-def disagreement_table(coverage: Coverage) -> Table:
-    """Instances on which Config and the re-performed rule differ."""
-    return Table(
-        id="disagreements",
-        caption="Recorded and re-performed verdict disagree",
-        columns=[
-            Column("Account"),
-            Column("Region"),
-            Column("Instance"),
-            Column("Recorded by AWS Config"),
-            Column("Re-performed"),
-            Column("Item captured"),
-        ],
-        rows=[
-            [
-                one["account"],
-                one["region"],
-                one["resourceId"],
-                _verdict(one["recorded"]),
-                _verdict(one["reperformed"]),
-                one["captureTime"] and one["captureTime"][:19].replace("T", " "),
-            ]
-            for one in islice(coverage.disagreements, SHOWN_ROWS)
-        ],
-        total=len(coverage.disagreements),
-        everything="coverage.json",
-        empty="No recorded verdict disagrees with the re-performed one.",
-    )
-
-
-def _verdict(told: Mapping[str, str] | None) -> str | None:
-    return f"{told['complianceType']} ({told['reason'] or 'no reason code'})" if told else None
 
 
 def control_table() -> Table:
