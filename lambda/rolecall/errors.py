@@ -103,7 +103,11 @@ class NotCanonical(InvalidManifest):
 
 
 class InvalidKey(InvalidInput):
-    """A key cannot be read, or is of another kind."""
+    """A key cannot be read, or is of another kind. The value says in words what was given, and nothing of the key."""
+
+    def __init__(self, field: str, value: str, allowed: str) -> None:
+        super().__init__(field, value, allowed)
+        self.args = (f"the {field} is {value}; allowed: {allowed}",)
 
 
 class StoreError(RolecallError):

@@ -319,7 +319,9 @@ def test_a_package_is_shown_to_programs(evidence: Path) -> None:
 
 def test_what_is_no_package_is_not_shown(tmp_path: Path) -> None:
     """Neither nothing nor something else."""
-    assert run("show", tmp_path).exit_code == 2
+    nothing = run("show", tmp_path)
+    assert nothing.exit_code == 2
+    assert nothing.stderr.startswith(f"error: {tmp_path}: there is no package in it")
     (tmp_path / "2026-11-20").mkdir()
     (tmp_path / "2026-11-20" / "manifest.json").write_bytes(b"[]")
     (tmp_path / "2026-11-20" / "manifest.sig").write_bytes(b"[]")

@@ -154,8 +154,8 @@ def test_options_that_make_no_sense_are_refused(
     [
         (["--output", "FILE"], "Invalid value for --output:"),
         (["--output", "FILE/evidence"], "file is no folder"),
-        (["--key", "FILE"], "private key is 'no private key as PEM, or one with a password'"),
-        (["--older-key", "FILE"], "public key is 'no public key as PEM'"),
+        (["--key", "FILE"], "the private key is in no file of that form (PEM), or has a password; allowed:"),
+        (["--older-key", "FILE"], "the public key is in no file of that form (PEM); allowed:"),
         (["--older-key", "FOLDER/none.pem"], "No such file or directory"),
         (["--rule-name", ""], "Invalid value for --rule-name: is blank"),
         (["--key", "no/such/key.pem"], "is no file, and no id, ARN or alias of a KMS key"),

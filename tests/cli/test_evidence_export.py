@@ -1,3 +1,4 @@
+import gzip
 import json
 from collections import Counter
 from datetime import date
@@ -45,7 +46,9 @@ def test_every_instance_with_a_verdict_has_a_finding(packages: Path, tmp_path: P
 def test_what_is_no_package_is_said(packages: Path, tmp_path: Path) -> None:
     """An empty folder, a damaged part, no format."""
     (tmp_path / "empty").mkdir()
-    assert export(tmp_path / "empty", "--format", "ocsf").exit_code == 2
+    empty = export(tmp_path / "empty", "--format", "ocsf")
+    assert empty.exit_code == 2
+    assert f"{tmp_path / 'empty'}: there is no package in it" in empty.stderr.replace("\n", "")
     assert export(packages).exit_code == 2
     assert export(packages, "--format", "csv").exit_code == 2
     part = packages / str(DAY) / "evaluations" / "111122223333_eu-west-1.jsonl.gz"
@@ -57,3 +60,24 @@ def test_what_is_no_package_is_said(packages: Path, tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "111122223333_eu-west-1.jsonl.gz" in done.stderr
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"junk", "is cut off, or damaged; rolecall evidence verify tells whether it is what was sealed"),
+        (gzip.compress(b"[\n")[:5], "is cut off, or damaged; "),
+        (gzip.compress(b"[\n"), "line 1 is no JSON; rolecall evidence verify tells"),
+        (gzip.compress(b"{}\n"), "line 1 is no evaluation: its rule must be a JSON object; rolecall evidence verify"),
+    ],
+    ids=["no gzip", "cut off", "no JSON", "another object"],
+)
+def test_what_is_no_evaluation_is_said_in_plain_words(packages: Path, content: bytes, says: str) -> None:
+    """Where it is, and what to do; not what a parser says."""
+    part = packages / str(DAY) / "evaluations" / "111122223333_eu-west-1.jsonl.gz"
+    whole = part.read_bytes()
+    part.write_bytes(content)
+    done = export(packages, "--format", "ocsf")
+    part.write_bytes(whole)
+    assert done.exit_code == 2
+    assert f"{DAY}/evaluations/{part.name}: {says}" in done.stderr.replace("\n", "")

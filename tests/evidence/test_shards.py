@@ -146,7 +146,7 @@ def test_a_shard_that_contradicts_itself_is_refused(changed: list[bytes], proble
 @pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"")])
 def test_what_is_no_shard_is_refused(content: bytes) -> None:
     """Whatever lies where a shard should be."""
-    with pytest.raises(InvalidShard, match=r"^shards/x: it is cut off"):
+    with pytest.raises(InvalidShard, match=r"^shards/x: it is cut off[a-z, ]*$"):
         read(content)
 
 

@@ -94,7 +94,9 @@ def test_another_kind_of_key_is_refused(pem: bytes) -> None:
     with pytest.raises(InvalidKey, match="public key is"):
         PublicKey.from_pem(pem)
     if pem != KEY.pem().encode():
-        with pytest.raises(InvalidKey, match="private key is 'no private key as PEM, or one with a password'"):
+        with pytest.raises(
+            InvalidKey, match=r"^the private key is in no file of that form \(PEM\), or has a password; "
+        ):
             LocalKey.from_pem(pem)
 
 
@@ -107,17 +109,31 @@ def test_a_private_key_that_is_given_for_the_public_one_is_not_shown(form: seria
         PublicKey.from_pem(pem)
     secret = pem.decode().splitlines()[1:-1]
     shown = f"{refused.value} {refused.value.value!r}"
-    assert "a private key, not shown" in shown
+    assert "but a private key is, which nobody else should have" in shown
     assert not [line for line in secret if line[:8] in shown]
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [(rsa.generate_private_key(65537, 2048), "RSA"), (ed25519.Ed25519PrivateKey.generate(), "Ed25519")],
+    ids=["RSA", "Ed25519"],
+)
+def test_a_key_of_another_kind_says_which(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, kind: str) -> None:
+    """In the words of whoever made it."""
+    with pytest.raises(InvalidKey) as refused:
+        PublicKey.from_pem(public_pem(key))
+    assert str(refused.value) == (
+        f"the public key is a key of another kind, {kind}; allowed: a key on P-256 (ECDSA): no other key signs packages"
+    )
 
 
 def test_a_key_of_another_curve_says_which() -> None:
     """In either half."""
     key = ec.generate_private_key(ec.SECP384R1())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    with pytest.raises(InvalidKey, match="private key is 'a key on secp384r1'"):
+    with pytest.raises(InvalidKey, match="private key is a key on another curve, secp384r1; allowed: "):
         LocalKey.from_pem(pem)
-    with pytest.raises(InvalidKey, match="public key is 'a key on secp384r1'"):
+    with pytest.raises(InvalidKey, match="public key is a key on another curve, secp384r1; allowed: "):
         PublicKey.from_pem(public_pem(key))
 
 

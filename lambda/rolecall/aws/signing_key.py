@@ -28,8 +28,10 @@ class SigningKey:
         usage = answer.get("KeyUsage")
         # The key's own bytes say of what kind it is; stand-ins for KMS leave the field KeySpec out.
         if usage != KEY_USAGE or not answer["PublicKey"].startswith(_ON_P256):
-            kind = (answer.get("KeySpec") or answer.get("CustomerMasterKeySpec"), usage)
-            raise InvalidKey(f"KMS key {key_id}", kind, f"a key of spec {KEY_SPEC} for {KEY_USAGE}")
+            spec = answer.get("KeySpec") or answer.get("CustomerMasterKeySpec") or "unknown"
+            raise InvalidKey(
+                f"KMS key {key_id}", f"a key of spec {spec} for {usage}", f"a key of spec {KEY_SPEC} for {KEY_USAGE}"
+            )
         # What an alias leads to may change at any time; one package is signed by one key.
         self._key_arn: str = answer["KeyId"]
         self.public_key_der: bytes = answer["PublicKey"]

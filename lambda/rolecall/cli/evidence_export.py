@@ -58,7 +58,7 @@ def export(
     written = without = 0
     try:
         with where.opened(profile, region) as store, opened(target) as out:
-            package = read_package(store, where.day or newest_day(store))
+            package = read_package(store, where.day or newest_day(store, where.root))
             for row in evidence_rows(store, package):
                 finding = {ExportFormat.OCSF: ocsf_finding}[chosen](row, DEFAULTS)
                 if finding is None:

@@ -52,7 +52,7 @@ def show(
     where = read_place(place)
     try:
         with where.opened(profile, region) as store:
-            day = where.day or newest_day(store)
+            day = where.day or newest_day(store, where.root)
             package = read_package(store, day)
             collected = _collected(store, package) if chosen is SummaryFormat.TEXT else ""
     except (AwsError, StoreError, InvalidManifest, OSError) as error:
@@ -71,11 +71,11 @@ def show(
     say("nothing of this was verified: see rolecall evidence verify --help")
 
 
-def newest_day(store: Store) -> date:
-    """The day of the newest package. Raises StoreError if there is none."""
+def newest_day(store: Store, root: str) -> date:
+    """The day of the newest package. Raises StoreError, which names `root`, if there is none."""
     newest = max((day for _, day, _ in by_day(store) if day), default=None)
     if newest is None:
-        raise StoreError("PATH", "it holds no package: a folder named YYYY-MM-DD with manifest.json in it")
+        raise StoreError(root, "there is no package in it: a folder named for its day, as 2026-01-31")
     return newest
 
 

@@ -4,6 +4,7 @@ Only the command line needs this: sealing in AWS leaves signing and verifying to
 """
 
 import hashlib
+import re
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,7 +18,9 @@ _ALLOWED = "the PEM of a public key on P-256, as `rolecall evidence keys` writes
 def _kind(key: object) -> str:
     """What sort of key it is, without anything of the key."""
     curve = getattr(key, "curve", None)
-    return f"a key on {curve.name}" if isinstance(curve, ec.EllipticCurve) else type(key).__name__
+    if isinstance(curve, ec.EllipticCurve):
+        return f"a key on another curve, {curve.name}"
+    return f"a key of another kind, {re.sub('(Public|Private)Key$', '', type(key).__name__)}"
 
 
 class PublicKey:
@@ -33,7 +36,11 @@ class PublicKey:
         try:
             return cls._of(serialization.load_pem_public_key(pem))
         except (ValueError, UnsupportedAlgorithm):
-            given = "a private key, not shown" if b"PRIVATE KEY" in pem else "no public key as PEM"
+            given = (
+                "not in there, but a private key is, which nobody else should have"
+                if b"PRIVATE KEY" in pem
+                else "in no file of that form (PEM)"
+            )
             raise InvalidKey("public key", given, _ALLOWED) from None
 
     @classmethod
@@ -42,12 +49,12 @@ class PublicKey:
         try:
             return cls._of(serialization.load_der_public_key(der))
         except (ValueError, UnsupportedAlgorithm):
-            raise InvalidKey("public key", "no public key in DER", "a public key on P-256") from None
+            raise InvalidKey("public key", "not readable (DER)", "a public key on P-256") from None
 
     @classmethod
     def _of(cls, key: object) -> "PublicKey":
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise InvalidKey("public key", _kind(key), "ECDSA on P-256: no other key signs packages")
+            raise InvalidKey("public key", _kind(key), "a key on P-256 (ECDSA): no other key signs packages")
         return cls(key)
 
     @property
@@ -91,7 +98,7 @@ class LocalKey:
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            given = _kind(key) if key else "no private key as PEM, or one with a password"
+            given = _kind(key) if key else "in no file of that form (PEM), or has a password"
             raise InvalidKey("private key", given, "the PEM of a private key on P-256, without a password")
         return cls(key)
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -17,6 +18,8 @@ from rolecall.model import INSTANCE_TYPE
 from rolecall.received_record import EvaluationRecord, read_record
 from rolecall.record import SCHEMA, VERDICT, timestamp
 
+_VERIFY = "rolecall evidence verify tells whether it is what was sealed"
+
 
 def evidence_rows(store: Store, package: SealedPackage) -> Iterator[EvidenceRow]:
     """Every row of a package, as its manifest lists the parts. Raises StoreError, and Damaged for what is no row."""
@@ -26,10 +29,22 @@ def evidence_rows(store: Store, package: SealedPackage) -> Iterator[EvidenceRow]
         key = f"{package.manifest.day}/{file.path}"
         try:
             with store.open(key) as stored, gzip.GzipFile(fileobj=stored, mode="rb") as lines:
-                for line in cast("Iterator[bytes]", lines):
-                    yield from_json(json.loads(line))
-        except (InvalidRecord, ValueError, EOFError, OSError) as error:
-            raise Damaged(key, f"cannot be read: {error}") from error
+                for number, line in enumerate(cast("Iterator[bytes]", lines), 1):
+                    yield _row(key, number, line)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise Damaged(key, f"is cut off, or damaged; {_VERIFY}") from error
+        except OSError as error:
+            raise Damaged(key, f"cannot be read: {error.strerror or error}") from error
+
+
+def _row(key: str, number: int, line: bytes) -> EvidenceRow:
+    try:
+        return from_json(json.loads(line))
+    except InvalidRecord as error:
+        says = f"line {number} is no evaluation: its {error.field} must be {error.allowed}"
+        raise Damaged(key, f"{says}; {_VERIFY}") from error
+    except (ValueError, RecursionError) as error:
+        raise Damaged(key, f"line {number} is no JSON; {_VERIFY}") from error
 
 
 def record_of(row: EvidenceRow) -> EvaluationRecord | None:

@@ -150,8 +150,10 @@ class ShardReader:
     def _read(self, size: int = 0) -> bytes:
         try:
             return self._file.read(size) if size else self._file.readline(LINE_MAX_BYTES)
-        except (EOFError, OSError, zlib.error) as error:
-            raise InvalidShard(self._key, f"it is cut off or damaged: {error}") from error
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InvalidShard(self._key, "it is cut off, or damaged, or no shard at all") from error
+        except OSError as error:
+            raise InvalidShard(self._key, f"it cannot be read: {error.strerror or error}") from error
 
     def _understood(self, read: Callable[[Any], _ReadT], line: bytes) -> _ReadT:
         try:
