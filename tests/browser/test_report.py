@@ -49,6 +49,26 @@ CONTRAST = """
 """
 """Every text whose contrast to what is behind it is below WCAG's 4.5 to 1."""
 
+BROKEN = """
+() => [...document.querySelectorAll("th, td.id")].flatMap((cell) => {
+  const broken = [];
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    for (const word of node.data.matchAll(cell.matches("td") ? /\\S+/g : /[^\\s-]+/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (range.getClientRects().length > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+})
+"""
+"""Words of headings, and account ids, instance ids, regions and days, that go on in another line."""
+
+A4_WIDTH = 680
+"""In CSS pixels, between the margins."""
+
 NAMELESS = """
 () => [...document.querySelectorAll("a, button, input, summary, [role=region], [role=img], nav, section")]
   .filter((one) => !(one.getAttribute("aria-label") || one.textContent.trim()
@@ -217,6 +237,44 @@ def test_printed_it_has_no_controls_and_is_on_white(page: Page, report: str) -> 
     arrow = "getComputedStyle(document.querySelector('th button'), '::after').content"
     assert page.evaluate(arrow) == "none"
     assert len(page.pdf(format="A4")) > 10_000
+
+
+def test_printed_no_heading_and_no_id_is_broken(page: Page, report: str) -> None:
+    """On a sheet of A4, and everything is on it."""
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": A4_WIDTH, "height": 1000})
+    page.goto(report)
+    assert page.evaluate(BROKEN) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_is_closed_is_printed(page: Page, report: str) -> None:
+    """The figures of the chart: on paper nobody can open them. Afterwards they are closed again."""
+    page.goto(report)
+    figures = page.locator("details table")
+    assert not figures.is_visible()
+    page.emulate_media(media="print")
+    assert figures.is_visible()
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details[open]").count() == 1
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0
+
+
+@pytest.mark.parametrize(("width", "told"), [(390, True), (1280, False)])
+def test_a_chart_that_is_cut_says_how_to_see_the_rest(page: Page, report: str, width: int, *, told: bool) -> None:
+    """Where it is wider than the screen, and only there."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(report)
+    cut, hint = page.evaluate(
+        """() => {
+          const charts = [...document.querySelectorAll(".chart")];
+          const hints = charts.map((one) => getComputedStyle(one, "::before").content.startsWith('"Scroll sideways'));
+          return [charts.map((one) => one.scrollWidth > one.clientWidth), hints];
+        }"""
+    )
+    assert (cut, hint) == ([told] * 3, [told] * 3)
 
 
 def test_it_can_be_read_without_seeing_it(page: Page, report: str) -> None:

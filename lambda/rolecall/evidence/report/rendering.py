@@ -57,7 +57,7 @@ def report_html(plan: Plan, coverage: Coverage, rows: ReportRows, kpis: Mapping[
         soon_days=SOON_DAYS,
         open_ages=OPEN_AGES,
         exemption_ages=EXEMPTION_AGES,
-        trend_svg=Markup(trend_chart(kpis["trend"])),  # noqa: S704 - made by us, of numbers and days
+        trend_svg=Markup(trend_chart(kpis["trend"])) if len(kpis["trend"]) > 1 else None,  # noqa: S704 - made by us
         open_svg=None if all_zero(figures) else Markup(open_chart(times, OPEN_AGES)),  # noqa: S704 - as above
         exempt_svg=None
         if all_zero(exemptions["byAge"].values())

@@ -30,4 +30,13 @@ for (const section of document.querySelectorAll("[data-table]")) {
     });
   });
 }
+// On paper, nothing can be opened; and not every browser's style sheets can.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const one of opened) one.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const one of opened) one.open = false;
+});
 document.documentElement.dataset.ready = "true";
