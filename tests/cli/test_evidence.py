@@ -55,6 +55,7 @@ def test_evidence_that_is_whole_ends_with_0(evidence: Path, key: Path) -> None:
     ]
     assert result.stdout.splitlines() == [
         *packages,
+        f"pinned key     {KEY.fingerprint}, from {key}",
         f"note           the chain begins on {first}, with number 1: compare with the day that you know",
         (
             f"ok             3 packages from {first} to {YESTERDAY}, without a gap: every file is as it was sealed, "
@@ -210,8 +211,14 @@ def test_another_key_does_not_verify(evidence: Path, tmp_path: Path, key: Path) 
     """Whoever replaced the packages brought a key of their own; with the right one among several, all is well."""
     other = tmp_path / "other.pem"
     other.write_text(ANOTHER_KEY.public.pem())
-    assert run("verify", evidence, "--public-key", other).exit_code == 3
-    assert run("verify", evidence, "--public-key", other, "--public-key", key).exit_code == 0
+    refused = run("verify", evidence, "--public-key", other)
+    assert refused.exit_code == 3
+    theirs = f"is by another key than the pinned one; of the package's key, the fingerprint is {KEY.fingerprint}"
+    assert f"manifest.sig: {theirs}" in refused.stdout
+    both = run("verify", evidence, "--public-key", other, "--public-key", key)
+    assert both.exit_code == 0
+    pinned = [line.split()[2] for line in both.stdout.splitlines() if line.startswith("pinned key")]
+    assert pinned == [f"{ANOTHER_KEY.fingerprint},", f"{KEY.fingerprint},"]
 
 
 @pytest.mark.parametrize(

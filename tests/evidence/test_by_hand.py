@@ -7,12 +7,18 @@ import pytest
 from rolecall.evidence.stores import FolderStore
 from tests.evidence.chains import ANOTHER_KEY, FIRST_DAY, KEY, build
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "evidence-integrity.md"
+DOCUMENTS = Path(__file__).parents[2] / "docs"
 
 
 def by_hand(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run what the documentation says, in a package's folder."""
-    (script,) = re.findall(r"<!-- by hand: begin .*?-->\n```shell\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    """Verify a package in its folder."""
+    return run_from("evidence-integrity.md", "by hand", folder)
+
+
+def run_from(document: str, what: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run what the documentation says, in a folder."""
+    text = (DOCUMENTS / document).read_text()
+    (script,) = re.findall(rf"<!-- {what}: begin .*?-->\n```shell\n(.*?)```", text, re.DOTALL)
     return subprocess.run(  # noqa: S603 - our own documentation
         ["bash", "-e", "-c", script],  # noqa: S607 - whichever shell there is
         cwd=folder,
@@ -21,6 +27,13 @@ def by_hand(folder: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=60,
     )
+
+
+def test_a_fingerprint_is_known_without_rolecall(tmp_path: Path) -> None:
+    """By the line that the documentation has for it."""
+    (tmp_path / "public-key.pem").write_text(KEY.public.pem())
+    done = run_from("evidence.md", "fingerprint", tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{KEY.fingerprint}  -\n")
 
 
 @pytest.mark.parametrize("number", [0, 1])

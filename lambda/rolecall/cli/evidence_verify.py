@@ -1,7 +1,7 @@
 """`rolecall evidence verify`: is the evidence what was sealed, and is all of it there?"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -133,7 +133,7 @@ def verify(  # noqa: PLR0913 - one argument for each option
         if chosen is ReportFormat.JSON:
             _write_json(out, report, keys, first_day, last_day)
         else:
-            _write_table(out, report, last_day, quiet=quiet)
+            _write_table(out, report, dict(zip(public_key, keys, strict=True)), last_day, quiet=quiet)
     if code := EXIT_CODES[report.outcome]:
         raise typer.Exit(code)
 
@@ -187,7 +187,7 @@ def _finding_object(finding: Finding) -> dict[str, Any]:
     return asdict(finding) | {"day": finding.day and finding.day.isoformat()}
 
 
-def _write_table(output: TextIO, report: Report, until: date, *, quiet: bool) -> None:
+def _write_table(output: TextIO, report: Report, keys: Mapping[Path, Verifier], until: date, *, quiet: bool) -> None:
     out = console(output)
     for package in report.packages:
         if quiet and package.outcome is Outcome.OK:
@@ -202,6 +202,8 @@ def _write_table(output: TextIO, report: Report, until: date, *, quiet: bool) ->
         out.print(_line(finding.outcome, f"{day}{_place(finding)}{printable(finding.says)}"))
     if quiet:
         return
+    for path, key in keys.items():
+        out.print(Text(f"{'pinned key':<{_WIDTH}}  {key.fingerprint}, from {printable(str(path))}"))
     for note in report.notes:
         out.print(Text(f"{'note':<{_WIDTH}}  {printable(note)}"))
     out.print(_line(report.outcome, _summary(report, until)))

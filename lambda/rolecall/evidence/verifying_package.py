@@ -80,9 +80,10 @@ class PackageCheck:
             self._findings.add(Outcome.TAMPERED, MANIFEST, f"{says}; its SHA-256 is {sha256}")
 
     def _check_seal(self, package: SealedPackage) -> None:
-        key = self._verifiers.get(package.signature.key_fingerprint)
+        theirs = package.signature.key_fingerprint
+        key = self._verifiers.get(theirs)
         if key is None:
-            says = f"is by another key than the pinned one: {package.signature.key_fingerprint}"
+            says = f"is by another key than the pinned one; of the package's key, the fingerprint is {theirs}"
             self._findings.add(Outcome.TAMPERED, SIGNATURE, says)
         elif not package.is_signed_by(key):
             says = (
