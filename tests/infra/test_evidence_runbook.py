@@ -81,6 +81,7 @@ def run(folder: Path, program: str, answers: Mapping[str, object]) -> Done:
     aws = folder / "bin" / "aws"
     aws.write_text(AWS.format(python=sys.executable, folder=str(folder)))
     aws.chmod(0o755)
+    (folder / "bin" / "python3").symlink_to(sys.executable)
     (folder / "answers").write_text(json.dumps(answers))
     (folder / "shards").write_text(json.dumps([item_object(item) for item in ITEMS]))
     (folder / "calls").touch()
