@@ -21,6 +21,8 @@ PLANS = "plans/"
 """What a day's package is going to be made of: accounts and regions."""
 SHARDS = "shards/"
 """One account and region on one day, each."""
+SEALING = "sealing/"
+"""What the seal says before the first file of a package: its version, and the day that begins a chain."""
 RUNS = "runs/"
 """What Step Functions says about each shard of a run."""
 QUERY_RESULTS = "query-results/"
@@ -59,7 +61,7 @@ class EvidenceBuckets(Construct):
             "Ledger",
             logs=self.access_logs,
             rules=[
-                *(_expiring(prefix, _WORKING_DAYS) for prefix in (PLANS, SHARDS)),
+                *(_expiring(prefix, _WORKING_DAYS) for prefix in (PLANS, SHARDS, SEALING)),
                 *(_expiring(prefix, _PASSING_DAYS) for prefix in (QUERY_RESULTS, RUNS)),
                 *_tidy(),
             ],
@@ -102,7 +104,7 @@ class EvidenceBuckets(Construct):
         header in all its requests, so there is none. A file fits into one request (5 GiB).
         """
         whole = [self.packages.arn_for_objects("*")]
-        made_of = [self.ledger.arn_for_objects(f"{prefix}*") for prefix in (PLANS, SHARDS)]
+        made_of = [self.ledger.arn_for_objects(f"{prefix}*") for prefix in (PLANS, SHARDS, SEALING)]
         for bucket, objects in ((self.packages, whole), (self.ledger, made_of)):
             _refuse(bucket, "OnlyNewObjects", ["s3:PutObject"], objects, _without("s3:if-none-match"))
             _refuse(bucket, "NoneDeleted", _DELETING, objects)
@@ -119,6 +121,7 @@ class EvidenceBuckets(Construct):
             (self.ledger, "LedgerByFirehoseAlone", (LEDGER, UNDELIVERED), LEDGER_WRITER),
             (self.ledger, "PlansByPlanAlone", (PLANS,), "plan"),
             (self.ledger, "ShardsByCollectAlone", (SHARDS,), "collect"),
+            (self.ledger, "SealingBySealAlone", (SEALING,), "seal"),
             (self.packages, "PackagesBySealAlone", ("",), "seal"),
         ):
             _refuse(

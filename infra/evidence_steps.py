@@ -5,7 +5,7 @@ import json
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 
-from infra.evidence_buckets import LEDGER, PACKAGES, PLANS, SHARDS, EvidenceBuckets
+from infra.evidence_buckets import LEDGER, PACKAGES, PLANS, SEALING, SHARDS, EvidenceBuckets
 from infra.evidence_functions import Step
 from infra.evidence_key import SigningKey
 from infra.evidence_names import arn, below
@@ -105,7 +105,7 @@ class Steps:
                 "ROLECALL_LOCK_DAYS": str(self._settings.evidence_lock_days),
             },
             statements=[
-                *self._objects(reads=(LEDGER, PLANS, SHARDS)),
+                *self._objects(reads=(LEDGER, PLANS, SEALING, SHARDS), writes=(SEALING,)),
                 _statement(["s3:ListBucket"], packages.bucket_arn),
                 _statement(
                     ["s3:GetObject", "s3:PutObject", "s3:PutObjectRetention"],
@@ -114,7 +114,10 @@ class Steps:
                 _statement(["kms:GetPublicKey", "kms:Sign", "kms:Verify"], self._key.arn),
                 *([_statement(["kms:GetPublicKey", "kms:Verify"], *older_keys)] if older_keys else []),
             ],
-            acknowledged={**below(self._buckets.ledger, LEDGER, PLANS, SHARDS), **below(packages, PACKAGES)},
+            acknowledged={
+                **below(self._buckets.ledger, LEDGER, PLANS, SEALING, SHARDS),
+                **below(packages, PACKAGES),
+            },
         )
 
     def _common(self) -> dict[str, str]:

@@ -86,12 +86,15 @@ class ExecutionEnvironment:
         self._ready = False
         self._read = 0
         self._api = RuntimeApi()
+        self._passing = tempfile.TemporaryDirectory(prefix="rolecall-tmp-")
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close(); unlike a pipe it blocks no writer
         self._process = subprocess.Popen(  # noqa: S603 - the function that the caller names, no shell
             _command(interpreter, definition.handler, clock_ahead),
             cwd=task_root,
             env={
                 **variables,
+                # No other environment sees it, as /tmp in Lambda.
+                "TMPDIR": self._passing.name,
                 "AWS_LAMBDA_RUNTIME_API": self._api.address,
                 "LAMBDA_RUNTIME_DIR": str(interpreter.runtime_client),
                 "PYTHONPATH": str(interpreter.runtime_client),
@@ -152,6 +155,7 @@ class ExecutionEnvironment:
         self._watch.join()
         self._api.close()
         self._output.close()
+        self._passing.cleanup()
 
     def _initialize(self, request_id: str) -> FunctionError | None:
         match self._next_report(self._started + INIT_SECONDS + self._timeout):

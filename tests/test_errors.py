@@ -18,6 +18,7 @@ from rolecall.errors import (
     Missing,
     NotAFile,
     NotSealed,
+    Occupied,
     OutOfTime,
     RecordsRejected,
     ResultNotConfirmed,
@@ -105,6 +106,7 @@ PROBLEMS = [InvalidItem("tags", number, "an object", f"i-{number}") for number i
             AlreadyWritten("a/b", "22" * 32, "11" * 32),
             f"a/b: was written before with other content: SHA-256 {'11' * 32}, now {'22' * 32}",
         ),
+        (Occupied("a", "holds too much"), "a: holds too much"),
         (
             WrongChecksum("a/b", "11" * 32, "22" * 32),
             f"a/b: its SHA-256 is {'22' * 32}, not {'11' * 32} as it was said to be",

@@ -14,6 +14,7 @@
     │   ├── Missing               no file has this key
     │   ├── NotAFile              what is there is a link, a folder or a pipe
     │   ├── AlreadyWritten        other bytes were written there before, and they stay
+    │   ├── Occupied              a package's folder holds what is none of the package that is to be put there
     │   ├── WrongChecksum         bytes do not have the SHA-256 that they came with
     │   ├── Damaged               a file ends too early, goes on too long, or its compression is broken
     │   └── InvalidShard          a shard is cut off, damaged or contradicts itself: no half of it counts
@@ -138,6 +139,10 @@ class AlreadyWritten(StoreError):
 
     def __init__(self, key: str, sha256: str, present: str) -> None:
         super().__init__(key, f"was written before with other content: SHA-256 {present}, now {sha256}")
+
+
+class Occupied(StoreError):
+    """What is in a package's folder already is none of the package, which could never be finished there."""
 
 
 class WrongChecksum(StoreError):

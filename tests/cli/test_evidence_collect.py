@@ -109,6 +109,19 @@ def test_a_key_is_replaced_once_the_old_one_is_named(aws: LocalAws, tmp_path: Pa
     assert run(aws, "verify", output, "--public-key", output / "public-key.pem").exit_code == 3
 
 
+def test_a_key_that_nobody_named_is_not_pinned(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """Whoever plants a public key beside the packages gets no place in the command that is printed."""
+    output = tmp_path / "evidence"
+    assert collect(aws, output, key).exit_code == 0
+    planted = output / "public-key-planted.pem"
+    planted.write_text(LocalKey.generate().public.pem())
+    done = collect(aws, output, key)
+    assert f"{planted} is not pinned below, as no --older-key names it" in done.stderr
+    command = done.stdout.splitlines()[-1].removeprefix("Verify: rolecall evidence ").split()
+    assert [part for part in command if part.endswith(".pem")] == [str(output / "public-key.pem")]
+    assert run(aws, *command).exit_code == 0
+
+
 def test_a_region_that_fails_is_named_and_the_next_run_goes_on(aws: LocalAws, tmp_path: Path, key: Path) -> None:
     """What was collected stays; nothing is sealed until all is there."""
     output = tmp_path / "evidence"
@@ -313,3 +326,19 @@ def test_no_chain_begins_anew_unless_it_is_asked_for(aws: LocalAws, tmp_path: Pa
     assert "Sealed as number 1;" in begun.stdout
     verified = run(aws, "verify", output, "--public-key", output / "public-key.pem")
     assert (verified.exit_code, f"the chain begins on {YESTERDAY}, with number 1" in verified.stdout) == (0, True)
+
+
+def test_a_chain_begins_anew_where_the_one_before_cannot_go_on(aws: LocalAws, tmp_path: Path, key: Path) -> None:
+    """What is lost of the package before is not carried on; verify names the day, and takes each chain alone."""
+    output, before = tmp_path / "evidence", YESTERDAY - timedelta(days=1)
+    assert collect(aws, output, key, "--day", before).exit_code == 0
+    (output / f"{before}" / "kpis.json").unlink()
+    refused = collect(aws, output, key)
+    assert (refused.exit_code, f"{before}/kpis.json: is not there" in refused.stderr) == (2, True)
+    begun = collect(aws, output, key, "--begin")
+    assert (begun.exit_code, "Sealed as number 1;" in begun.stdout) == (0, True), begun.output
+    pinned = ("--public-key", output / "public-key.pem")
+    both = run(aws, "verify", output, *pinned, "--format", "json")
+    assert both.exit_code == 4
+    assert [finding["outcome"] for finding in json.loads(both.stdout)["findings"]] == ["incomplete", "gap"]
+    assert run(aws, "verify", output, *pinned, "--from", YESTERDAY).exit_code == 0

@@ -8,6 +8,7 @@ import gzip
 import importlib
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -152,8 +153,15 @@ class LocalOrganization(LivingOrganization):
 
     @contextmanager
     def functions(self) -> Iterator[dict[str, Any]]:
-        """The handlers of plan, collect and seal, newly started; each answers an event."""
-        with patch.dict("os.environ", self.environment):
+        """The handlers of plan, collect and seal, newly started; each answers an event.
+
+        As in Lambda, nobody else uses what they take for /tmp.
+        """
+        with (
+            tempfile.TemporaryDirectory() as passing,
+            patch.object(tempfile, "tempdir", passing),
+            patch.dict("os.environ", self.environment),
+        ):
             loaded = {}
             for step in ("plan", "collect", "seal"):
                 sys.modules.pop(f"rolecall.handlers.evidence_{step}", None)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rolecall.errors import InvalidRecord, NotSealed
-from rolecall.evidence.beginning import asked_to_begin, first_collected_day, refuse_beginning
+from rolecall.errors import Damaged, InvalidRecord, NotSealed
+from rolecall.evidence.beginning import asked_to_begin, claim_beginning, first_collected_day, package_to_follow
 from rolecall.evidence.plan import Deployed, plan_account
 from rolecall.evidence.shards import shard_key
 from rolecall.evidence.steps import planned
@@ -70,41 +70,85 @@ def test_a_plan_that_cannot_be_read_decides_nothing(tmp_path: Path) -> None:
         first_collected_day(store, THIRD)
 
 
+WAY_ON = "only if that is impossible, ask for a chain that begins with this day"
+
+
 @pytest.mark.parametrize(
-    ("days", "before", "asked", "refused"),
+    ("days", "refused"),
     [
-        ((), False, False, None),
-        (((SECOND, BOTH),), False, False, None),
-        (((SECOND, BOTH), (THIRD, BOTH)), False, False, None),
-        (((FIRST, (REGION,)), (SECOND, BOTH)), False, False, None),
-        (((FIRST, BOTH), (SECOND, BOTH)), False, False, f"{FIRST} was collected before it, and no package of then"),
-        (((FIRST, BOTH), (SECOND, BOTH)), False, True, None),
-        (((FIRST, BOTH), (SECOND, BOTH)), True, False, None),
+        ((), None),
+        (((SECOND, BOTH),), None),
+        (((SECOND, BOTH), (THIRD, BOTH)), None),
+        (((FIRST, (REGION,)), (SECOND, BOTH)), None),
         (
             ((FIRST, BOTH), (SECOND, BOTH)),
-            True,
-            True,
-            "it was to begin a chain, and the package of 2026-11-20 is there",
+            f"{FIRST} was collected before it, and no package of then can be seen: .*{WAY_ON}",
         ),
     ],
 )
 def test_no_chain_begins_where_packages_may_have_vanished(
-    tmp_path: Path,
-    days: tuple[tuple[date, tuple[str, ...]], ...],
-    *,
-    before: bool,
-    asked: bool,
-    refused: str | None,
+    tmp_path: Path, days: tuple[tuple[date, tuple[str, ...]], ...], refused: str | None
 ) -> None:
-    """On the second day: unless somebody asks for it by name; and nobody asks for it beside a package that is there."""
-    (tmp_path / "packages").mkdir()
-    store = working(tmp_path, *days)
-    previous = build(FolderStore(tmp_path / "packages"), 1)[0] if before else None
+    """On the second day: unless somebody asks for it by name."""
+    store, packages = working(tmp_path / "working", *days), FolderStore(tmp_path / "packages")
     if refused is None:
-        refuse_beginning(store, SECOND, previous, asked=asked)
+        assert package_to_follow(store, packages, SECOND, asked=False) is None
+    else:
+        with pytest.raises(NotSealed, match=refused):
+            package_to_follow(store, packages, SECOND, asked=False)
+    assert package_to_follow(store, packages, SECOND, asked=True) is None
+
+
+def test_a_day_goes_on_from_the_package_before_it(tmp_path: Path) -> None:
+    """Unless somebody asks for a new chain, whatever lies in the packages."""
+    store, packages = working(tmp_path / "working"), FolderStore(tmp_path / "packages")
+    first, second = build(packages, 2)
+    assert package_to_follow(store, packages, second.manifest.day, asked=False) == first
+    for day in (second.manifest.day, second.manifest.day + timedelta(days=9)):
+        assert package_to_follow(store, packages, day, asked=True) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "day", "asked", "refused"),
+    [
+        ((), SECOND, False, None),
+        ((SECOND,), SECOND, False, None),
+        ((THIRD,), SECOND, False, f"it would be number 1 of a chain, which {THIRD} has begun: .*{WAY_ON}"),
+        ((FIRST,), SECOND, False, f"it would be number 1 of a chain, which {FIRST} has begun: .*{WAY_ON}"),
+        ((FIRST,), SECOND, True, None),
+    ],
+)
+def test_of_two_days_one_begins_the_chain(
+    tmp_path: Path, claims: tuple[date, ...], day: date, *, asked: bool, refused: str | None
+) -> None:
+    """Whoever says so first; another one may only by name."""
+    store = FolderStore(tmp_path)
+    for one in claims:
+        claim_beginning(store, one, asked=False)
+    if refused is None:
+        claim_beginning(store, day, asked=asked)
         return
     with pytest.raises(NotSealed, match=refused):
-        refuse_beginning(store, SECOND, previous, asked=asked)
+        claim_beginning(store, day, asked=asked)
+
+
+def test_a_chain_that_was_asked_for_is_begun_too(tmp_path: Path) -> None:
+    """Nobody begins another one beside it without asking."""
+    store = FolderStore(tmp_path)
+    claim_beginning(store, SECOND, asked=True)
+    with pytest.raises(NotSealed, match=f"which {SECOND} has begun"):
+        claim_beginning(store, THIRD, asked=False)
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"[" * 100_000, b'{"day":1}', b'{"day":"soon"}'])
+def test_a_claim_that_cannot_be_read_decides_nothing(tmp_path: Path, raw: bytes) -> None:
+    """It is named, whatever somebody put there."""
+    store = FolderStore(tmp_path)
+    key = "sealing/beginning.json"
+    store.put_once(key, raw, sha256=hashlib.sha256(raw).hexdigest())
+    with pytest.raises((InvalidRecord, Damaged)):
+        claim_beginning(store, SECOND, asked=False)
+    claim_beginning(store, SECOND, asked=True)
 
 
 @pytest.mark.parametrize(

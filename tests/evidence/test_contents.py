@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rolecall.errors import AlreadyWritten, Damaged, InvalidRecord, InvalidShard, Missing, NotSealed
+from rolecall.errors import Damaged, InvalidRecord, InvalidShard, Missing, NotSealed, Occupied
 from rolecall.evidence.carried import Carried
 from rolecall.evidence.contents import Contents, write_contents
 from rolecall.evidence.episode_file import episodes_path
@@ -175,7 +175,7 @@ def test_the_same_day_again_gives_the_same_bytes(week: Organization, tmp_path: P
 
 def test_other_inputs_of_a_day_that_is_written_are_refused(week: Organization) -> None:
     """Nobody replaces what is there."""
-    with pytest.raises(AlreadyWritten):
+    with pytest.raises(Occupied):
         week.write(week.packages, week.collect(LAST, 6), None)
 
 

@@ -1,18 +1,20 @@
 import gzip
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from rolecall.errors import InvalidRecord, InvalidShard, Missing, NotSealed
+from rolecall.evidence import begun, package_files
 from rolecall.evidence.collecting import Collector
-from rolecall.evidence.findings import Outcome
+from rolecall.evidence.findings import Finding, Outcome
 from rolecall.evidence.keys import LocalKey, PublicKey
 from rolecall.evidence.packages import SealedPackage
 from rolecall.evidence.packaging import sealed
@@ -25,7 +27,7 @@ from rolecall.parameters import RuleParameters
 from tests.builders import ACCOUNT, REGION, RULE_NAME, exemption_tags, iso, query_row
 from tests.evidence.evidence_fakes import FakeEvidence, Fuse, Killed, KillingStore, recorded_result
 
-FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
+FIRST, SECOND, THIRD, FOURTH = (date(2026, 3, day) for day in (1, 2, 3, 4))
 
 
 class SteadyKey(LocalKey):
@@ -76,7 +78,7 @@ class Days:
         )
         return plan_account(deployed, ACCOUNT, [REGION])
 
-    def run(self, day: date) -> SealedPackage:
+    def run(self, day: date, *, begins_chain: bool = False) -> SealedPackage:
         """All steps, as the state machine takes them."""
         planned(self.working, day, lambda: self.plan(day))
         night = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC) + timedelta(hours=1)
@@ -87,7 +89,7 @@ class Days:
             items = json.loads(listed.read())
         for item in items:
             collector.collect(read_item(item))
-        return sealed(self.working, self.packages, day, self.key, self.older_keys)
+        return sealed(self.working, self.packages, day, self.key, self.older_keys, begins_chain=begins_chain)
 
     def content(self) -> dict[str, bytes]:
         """Every file."""
@@ -209,16 +211,200 @@ def test_what_is_carried_over_must_be_what_was_signed(tmp_path: Path, path: str)
     assert not (tmp_path / "packages" / str(SECOND)).exists()
 
 
-def test_a_package_that_was_begun_with_other_content_says_who_can_finish_it(tmp_path: Path) -> None:
-    """Killed between two files, then deployed in another version, whose files differ."""
-    days = whole(tmp_path)
-    begun = tmp_path / "packages" / str(SECOND)
-    for name in ("manifest.json", "manifest.sig"):
-        (begun / name).unlink()
-    (begun / "report.html").write_text("<!doctype html><title>another version's</title>\n")
-    says = r"finish it with the version that began it \(it was planned by version 0\.1\.0, this is .*report\.html"
-    with pytest.raises(NotSealed, match=says):
+class Dying(FolderStore):
+    """A bucket whose process dies once this many files were put."""
+
+    at_once = 10
+
+    def __init__(self, path: Path, left: int) -> None:
+        super().__init__(path)
+        self.left = left
+
+    def put_once(self, key: str, content: Any, *, sha256: str) -> None:  # noqa: ANN401 - as of a store
+        """As the store does."""
+        if self.left <= 0:
+            raise Killed
+        self.left -= 1
+        super().put_once(key, content, sha256=sha256)
+
+
+def become(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on another version is deployed, whose files differ."""
+    monkeypatch.setattr(begun, "__version__", version)
+    monkeypatch.setattr(package_files, "COMPRESSION_LEVEL", int(version[2]))
+
+
+def folder_of(days: Days, day: date) -> dict[str, bytes]:
+    """What lies in the folder of a package."""
+    return {path: content for path, content in days.content().items() if path.startswith(f"packages/{day}/")}
+
+
+def test_the_files_of_two_versions_are_never_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten at once, killed after three files; another version puts none, and says which one can finish it."""
+    days = Days(tmp_path, Fuse())
+    days.run(FIRST)
+    become("0.6.0", monkeypatch)
+    whole, days.packages = days.packages, Dying(tmp_path / "packages", 3)
+    with pytest.raises(Killed):
         days.run(SECOND)
+    days.packages, there = whole, folder_of(days, SECOND)
+    assert len(there) == 3
+    become("0.1.0", monkeypatch)
+    for _ in range(2):
+        # Which three of the first ones were put, nobody can tell; one or two of them are compressed.
+        says = (
+            r"the package of 2026-03-02 was not sealed: 2026-03-02: holds \d files? with other content than is to be "
+            r"put there: [^ ]+\.gz(, [^ ]+\.gz)*; it was begun by version 0\.6\.0, this is 0\.1\.0: finish it with the "
+            r"version that began it, unless somebody else put that there"
+        )
+        with pytest.raises(NotSealed) as refused:
+            days.run(SECOND)
+        assert re.fullmatch(says, str(refused.value)), refused.value
+        assert folder_of(days, SECOND) == there
+    become("0.6.0", monkeypatch)
+    assert days.run(SECOND).manifest.sequence == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("manifest.json", "holds 1 file too early, as the rest of the package is not there: manifest.json"),
+        ("manifest.sig", "holds 1 file too early, as the rest of the package is not there: manifest.sig"),
+        ("notes.txt", "holds 1 file that no package of this day has: notes.txt"),
+        ("report.html", "holds 1 file with other content than is to be put there: report.html"),
+    ],
+)
+def test_what_somebody_planted_is_said_and_nothing_is_put_beside_it(tmp_path: Path, path: str, says: str) -> None:
+    """Nobody began that package: no version is named."""
+    days = Days(tmp_path, Fuse())
+    days.run(FIRST)
+    planted = tmp_path / "packages" / f"{SECOND}" / path
+    planted.parent.mkdir()
+    planted.write_bytes(b"x")
+    with pytest.raises(NotSealed, match=rf"{says}; no version of rolecall said that it began it") as refused:
+        days.run(SECOND)
+    assert str(refused.value).endswith("find out who put that there")
+    assert list(folder_of(days, SECOND).values()) == [b"x"]
+
+
+def test_a_manifest_of_other_content_is_not_signed(tmp_path: Path) -> None:
+    """All files are ours, and what lists them is not: it is said as of any other file."""
+    days = whole(tmp_path)
+    package = tmp_path / "packages" / f"{SECOND}"
+    (package / "manifest.sig").unlink()
+    (package / "manifest.json").write_bytes(b"{}")
+    with pytest.raises(NotSealed, match=r"manifest\.json: was written before with other content.*this version, 0"):
+        days.run(SECOND)
+
+
+def test_nothing_is_put_after_a_package_that_no_known_key_signed(tmp_path: Path) -> None:
+    """Once the key is named, the day is sealed as if nothing had happened, by whatever version."""
+    days = Days(tmp_path, Fuse())
+    days.run(FIRST)
+    days.key = LocalKey.generate()
+    with pytest.raises(NotSealed, match="the package before it is not signed by key"):
+        days.run(SECOND)
+    assert folder_of(days, SECOND) == {}
+    days.older_keys = (KEY.public,)
+    assert days.run(SECOND).manifest.sequence == 2
+
+
+def plant(days: Days, key: str, raw: bytes = b"x") -> None:
+    """Put an object that nobody can delete among the packages."""
+    FolderStore(days.folder / "packages").put_once(key, raw, sha256=hashlib.sha256(raw).hexdigest())
+
+
+def lose(days: Days, key: str) -> None:
+    """Make a file of a package go."""
+    (days.folder / "packages" / key).unlink()
+
+
+def damage_shard(days: Days) -> None:
+    """What is there is no shard, and never will be one."""
+    raw = gzip.compress(b"half")
+    key = shard_key(SECOND, ACCOUNT, REGION)
+    FolderStore(days.folder / "working").put_once(key, raw, sha256=hashlib.sha256(raw).hexdigest())
+
+
+BLOCKED: list[tuple[str, Callable[[Days], None], type[Exception], date]] = [
+    ("a planted file", lambda days: plant(days, f"{SECOND}/notes.txt"), NotSealed, THIRD),
+    ("a planted manifest", lambda days: plant(days, f"{SECOND}/manifest.json"), NotSealed, THIRD),
+    ("a planted signature", lambda days: plant(days, f"{SECOND}/manifest.sig"), NotSealed, THIRD),
+    ("a damaged shard", damage_shard, InvalidShard, THIRD),
+    ("a lost file", lambda days: lose(days, f"{FIRST}/episodes/{ACCOUNT}_{REGION}.jsonl.gz"), Missing, SECOND),
+    ("a lost trend", lambda days: lose(days, f"{FIRST}/kpis.json"), Missing, SECOND),
+]
+
+
+@pytest.mark.parametrize(("harm", "error", "begins"), [one[1:] for one in BLOCKED], ids=[one[0] for one in BLOCKED])
+def test_a_day_that_can_never_be_finished_does_not_end_all_evidence(
+    tmp_path: Path, harm: Callable[[Days], None], error: type[Exception], begins: date
+) -> None:
+    """A chain begins after it, by name alone and again if need be; both chains verify, and where they meet is a gap."""
+    days = Days(tmp_path, Fuse())
+    days.run(FIRST)
+    harm(days)
+    for _ in range(2):
+        with pytest.raises(error):
+            days.run(SECOND)
+    if begins == THIRD:
+        with pytest.raises(
+            NotSealed, match=f"the newest package before it is of {FIRST}: seal {SECOND} first; only if"
+        ):
+            days.run(THIRD)
+    for _ in range(2):
+        assert days.run(begins, begins_chain=True).manifest.sequence == 1
+    after = days.run(begins + timedelta(days=1))
+    assert after.manifest.sequence == 2
+    packages, last = FolderStore(tmp_path / "packages"), after.manifest.day
+    report = verify(packages, [KEY.public], until=last)
+    says = "a new chain begins here, with number 1: it does not vouch for what comes before"
+    assert Finding(Outcome.GAP, says, begins, "manifest.json") in report.findings
+    assert verify(packages, [KEY.public], until=last, first=begins).outcome is Outcome.OK
+    kpis = json.loads((tmp_path / "packages" / f"{begins}" / "kpis.json").read_bytes())
+    assert [one["day"] for one in kpis["trend"]] == [f"{begins}"]
+
+
+def test_a_day_that_goes_on_with_a_chain_begins_none(tmp_path: Path) -> None:
+    """Asked to begin one after it was sealed, it is not what was asked for."""
+    days = whole(tmp_path)
+    with pytest.raises(NotSealed, match="it is sealed already, as number 2 of a chain"):
+        days.run(SECOND, begins_chain=True)
+    assert days.run(FIRST, begins_chain=True).manifest.sequence == 1
+
+
+def test_two_first_days_at_once_make_one_chain(tmp_path: Path) -> None:
+    """The first day begins and ends while the second, which saw no package, is about to put its first file."""
+    days, meanwhile = Days(tmp_path, Fuse()), Days(tmp_path, Fuse())
+    putting = days.working.put_once
+
+    def overtaken(key: str, content: BinaryIO | bytes, *, sha256: str) -> None:
+        if key == "sealing/beginning.json":
+            meanwhile.run(FIRST)
+        putting(key, content, sha256=sha256)
+
+    days.working.put_once = overtaken  # type: ignore[method-assign]  # of this one store
+    with pytest.raises(NotSealed, match=f"it would be number 1 of a chain, which {FIRST} has begun"):
+        days.run(SECOND)
+    assert folder_of(days, SECOND) == {}
+    days.working.put_once = putting  # type: ignore[method-assign]  # as it was
+    assert [days.run(day).manifest.sequence for day in (FIRST, SECOND, THIRD)] == [1, 2, 3]
+    assert verify(FolderStore(tmp_path / "packages"), [KEY.public], until=THIRD).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("day", "says"),
+    [
+        (SECOND, "what is there in its place cannot be read: manifest.sig is no JSON object"),
+        (THIRD, f"the package of {SECOND} cannot be read: manifest.sig is no JSON object"),
+    ],
+)
+def test_a_seal_that_cannot_be_read_is_told_with_its_day(tmp_path: Path, day: date, says: str) -> None:
+    """Of the day itself, and of the day before."""
+    days = whole(tmp_path)
+    (tmp_path / "packages" / f"{SECOND}" / "manifest.sig").write_bytes(b"x")
+    with pytest.raises(NotSealed, match=f"the package of {day} was not sealed: {says}"):
+        days.run(day)
 
 
 def test_a_key_that_was_replaced_vouches_for_what_it_sealed(tmp_path: Path) -> None:
@@ -243,6 +429,24 @@ def test_a_ledger_that_grows_changes_nothing(tmp_path: Path) -> None:
     days.working.put_once(key, late, sha256=hashlib.sha256(late).hexdigest())
     days.run(SECOND)
     assert days.content() == before | {f"working/{key}": late}
+
+
+def test_a_ledger_that_was_cleaned_keeps_no_day_from_being_sealed(tmp_path: Path) -> None:
+    """Between plan and seal a record was removed, with its file: the package says which."""
+    days = Days(tmp_path, Fuse())
+    raw = gzip.compress(b"no record\n")
+    for name in ("a", "b"):
+        key = f"ledger/dt={FIRST}/{name}.jsonl.gz"
+        days.working.put_once(key, raw, sha256=hashlib.sha256(raw).hexdigest())
+    planned(days.working, FIRST, lambda: days.plan(FIRST))
+    (tmp_path / "working" / f"ledger/dt={FIRST}/a.jsonl.gz").unlink()
+    days.run(FIRST)
+    told = json.loads((tmp_path / "packages" / f"{FIRST}" / "coverage.json").read_bytes())["ledger"]
+    assert (told["damagedFiles"], told["unreadable"], told["firstProblem"]) == (
+        1,
+        1,
+        f"ledger/dt={FIRST}/a.jsonl.gz: is not there: it was removed since the day was planned",
+    )
 
 
 NOW = datetime(2026, 3, 2, 0, 30, tzinfo=UTC)

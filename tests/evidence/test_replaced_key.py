@@ -11,7 +11,9 @@ from rolecall.evidence.keys import PublicKey
 from rolecall.evidence.verifying import verify
 from tests.evidence.local_organization import PACKAGES, LocalOrganization
 
-FIRST, SECOND, THIRD = (datetime.now(UTC).date() - timedelta(days=ago) for ago in (3, 2, 1))
+FIRST, SECOND, THIRD, FOURTH = (datetime.now(UTC).date() - timedelta(days=ago) for ago in (4, 3, 2, 1))
+
+NO_KEY = "arn:aws:kms:eu-west-1:111122223333:key/none"
 
 
 @pytest.fixture(name="organization", scope="module")
@@ -48,7 +50,21 @@ def test_a_deployment_goes_on_with_another_key(organization: LocalOrganization) 
 
 def test_an_older_key_that_is_not_there_is_told_when_its_turn_comes(organization: LocalOrganization) -> None:
     """It is no reason not to seal a day that follows one of the key's own."""
-    organization.environment["ROLECALL_OLDER_KEYS"] = "arn:aws:kms:eu-west-1:111122223333:key/none"
+    organization.environment["ROLECALL_OLDER_KEYS"] = NO_KEY
     assert organization.run(THIRD)["sequence"] == 3
     with pytest.raises(ServiceError, match="GetPublicKey failed"):
         organization.run(FIRST)
+
+
+def test_a_second_replacement_does_not_need_the_first_key(organization: LocalOrganization) -> None:
+    """It is gone, and the one after it vouches. Only a day that the first one signed cannot be looked at again."""
+    kms = organization.aws.client("kms")
+    first, second = organization.signing_key, organization.environment["ROLECALL_SIGNING_KEY"]
+    third = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    organization.environment |= {"ROLECALL_SIGNING_KEY": third, "ROLECALL_OLDER_KEYS": f"{NO_KEY},{second}"}
+    assert organization.run(FOURTH)["sequence"] == 4
+    assert organization.run(SECOND)["sequence"] == 2
+    with pytest.raises(ServiceError, match="GetPublicKey failed"):
+        organization.run(FIRST)
+    organization.environment["ROLECALL_OLDER_KEYS"] = f"{first},{second}"
+    assert organization.run(FIRST)["sequence"] == 1

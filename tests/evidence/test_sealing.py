@@ -8,11 +8,13 @@ from typing import BinaryIO
 
 import pytest
 
-from rolecall.errors import AlreadyWritten, InvalidManifest, Missing, NotSealed
+from rolecall.errors import AlreadyWritten, InvalidManifest, Missing, NotSealed, ServiceError
+from rolecall.evidence import sealing
 from rolecall.evidence.findings import Outcome
 from rolecall.evidence.manifest import PackagedFile, Previous, RuleFacts, Totals
 from rolecall.evidence.packages import package_before, read_package
 from rolecall.evidence.sealing import seal
+from rolecall.evidence.signing import Verifier
 from rolecall.evidence.stores import FolderStore, Store
 from rolecall.evidence.verifying import verify
 from tests.evidence.chains import (
@@ -232,12 +234,30 @@ def test_what_could_not_be_read_again_is_not_sealed(tmp_path: Path) -> None:
     assert not (tmp_path / f"{FIRST_DAY}" / "manifest.json").exists()
 
 
+def test_a_manifest_that_nobody_would_read_is_not_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever verifies reads no more than a limit; one byte above it, nothing is signed."""
+    store = FolderStore(tmp_path)
+    add(store, A_DAY)
+    (tmp_path / f"{FIRST_DAY}" / "manifest.sig").unlink()
+    manifest = tmp_path / f"{FIRST_DAY}" / "manifest.json"
+    size = manifest.stat().st_size
+    manifest.unlink()
+    monkeypatch.setattr(sealing, "MAX_MANIFEST_BYTES", size - 1)
+    with pytest.raises(NotSealed, match=f"its manifest would be {size:,} bytes long, and none above {size - 1:,} is"):
+        add(store, A_DAY)
+    assert not manifest.exists()
+    monkeypatch.setattr(sealing, "MAX_MANIFEST_BYTES", size)
+    add(store, A_DAY)
+
+
 def test_a_day_is_sealed_after_the_day_before_it_alone(tmp_path: Path) -> None:
     """A gap would be found by whoever verifies, and could not be closed any more."""
     store = FolderStore(tmp_path)
     first = add(store, A_DAY)
     later = replace(A_DAY, day=FIRST_DAY + timedelta(days=2))
-    with pytest.raises(NotSealed, match="packages begin on 2026-11-20, and that of 2026-11-21 is not sealed"):
+    with pytest.raises(
+        NotSealed, match="the newest package before it is of 2026-11-20: seal 2026-11-21 first; only if that is"
+    ):
         add(store, later)
     files = written(store, replace(later, day=later.day + timedelta(days=1)))
     with pytest.raises(NotSealed, match="the package before it is of 2026-11-20, not of the day before"):
@@ -265,6 +285,50 @@ def test_a_chain_goes_on_when_its_key_is_replaced(tmp_path: Path) -> None:
     assert verify(store, keys[:1], until=NEXT_DAY).outcome is Outcome.TAMPERED
 
 
+class GoneKey:
+    """A key that KMS gives no answer about."""
+
+    def __init__(self, asked: list[str], name: str) -> None:
+        self._asked = asked
+        self._name = name
+
+    @property
+    def fingerprint(self) -> str:
+        """Nobody knows."""
+        self._asked.append(self._name)
+        raise ServiceError("GetPublicKey", "DisabledException", self._name)
+
+    def verifies(self, text: bytes, signature: bytes) -> bool:
+        """Nobody asks that far."""
+        raise AssertionError((text, signature))
+
+
+@pytest.mark.parametrize(
+    ("older", "asked", "ends"),
+    [
+        (["gone", "key"], [], None),
+        (["key", "gone"], ["gone"], None),
+        (["gone", "key", "gone too"], ["gone too"], None),
+        (["gone", "gone too"], ["gone too", "gone"], "GetPublicKey failed: DisabledException: gone too"),
+        ([], [], "the package before it is not signed by key"),
+    ],
+)
+def test_a_key_that_cannot_be_asked_matters_only_if_no_other_vouches(
+    tmp_path: Path, older: list[str], asked: list[str], ends: str | None
+) -> None:
+    """Keys may be replaced more than once: the newest is asked first; one that is disabled or gone is passed over."""
+    store, journal = FolderStore(tmp_path), list[str]()
+    first = add(store, A_DAY)
+    keys: list[Verifier] = [KEY.public if name == "key" else GoneKey(journal, name) for name in older]
+    files = written(store, replace(A_DAY, day=NEXT_DAY))
+    if ends is None:
+        seal(store, NEXT_DAY, files, rule=RULE, previous=first, signer=ANOTHER_KEY, older_keys=keys)
+    else:
+        with pytest.raises((NotSealed, ServiceError), match=ends):
+            seal(store, NEXT_DAY, files, rule=RULE, previous=first, signer=ANOTHER_KEY, older_keys=keys)
+    assert journal == asked
+
+
 @pytest.mark.parametrize("raw", [b"", b"{}", "another day's"])
 def test_a_wrong_signature_that_is_there_is_not_taken(tmp_path: Path, raw: bytes | str) -> None:
     """It cannot be replaced either: somebody has to look."""
@@ -277,6 +341,27 @@ def test_a_wrong_signature_that_is_there_is_not_taken(tmp_path: Path, raw: bytes
         shutil.copy(tmp_path / f"{FIRST_DAY}" / "manifest.sig", signature)
     with pytest.raises(NotSealed, match="the signature that is there"):
         add(store, replace(A_DAY, day=NEXT_DAY))
+
+
+@pytest.mark.parametrize(
+    ("sealed", "others", "day", "says"),
+    [
+        (1, [], 5, "the newest package before it is of 2026-11-20: seal 2026-11-21 first"),
+        (3, [], 9, "the newest package before it is of 2026-11-22: seal 2026-11-23 first"),
+        (3, [5], 9, "the newest package before it is of 2026-11-22: seal 2026-11-23 first"),
+        (0, [2, 3], 9, "2026-11-22 has a folder and no package, nor has any day after it: seal 2026-11-22 first"),
+    ],
+)
+def test_of_missed_days_the_first_one_is_named(
+    tmp_path: Path, sealed: int, others: list[int], day: int, says: str
+) -> None:
+    """That is the one to seal next, whatever else lies there; days are counted from the first."""
+    store = FolderStore(tmp_path)
+    build(store, sealed)
+    for number in others:
+        written(store, replace(A_DAY, day=FIRST_DAY + timedelta(days=number)))
+    with pytest.raises(NotSealed, match=f"{says}; only if that is impossible, ask for a chain"):
+        package_before(store, FIRST_DAY + timedelta(days=day))
 
 
 @pytest.mark.parametrize("day", [FIRST_DAY, date(2000, 2, 29), date(9999, 12, 30)])

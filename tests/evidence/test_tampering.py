@@ -329,6 +329,25 @@ def test_a_number_that_belongs_to_another_package_is_tampering(chain: Path, sequ
     assert places(verified(chain)) == {(TAMPERED, LAST_DAY, "manifest.json")}
 
 
+def test_a_number_1_within_a_chain_is_a_gap_and_the_day_is_named(chain: Path) -> None:
+    """Whoever seals may begin anew where nothing can be gone on from; what comes before is still what was sealed."""
+    rewritten(chain, LAST_DAY, replace(manifest_of(chain, LAST_DAY), sequence=1, previous=None), key=KEY)
+    report = verified(chain)
+    assert places(report) == {(GAP, LAST_DAY, "manifest.json")}
+    assert report.findings[0].says == "a new chain begins here, with number 1: it does not vouch for what comes before"
+    assert report.begins == FIRST_DAY
+    store, keys = FolderStore(chain), [KEY.public]
+    assert verify(store, keys, until=THIRD).outcome is Outcome.OK
+    assert verify(store, keys, until=LAST_DAY, first=LAST_DAY).outcome is Outcome.OK
+    assert verify(store, keys, until=LAST_DAY, first=SECOND).outcome is GAP
+
+
+def test_what_comes_after_a_number_1_must_hang_on_it(chain: Path) -> None:
+    """A day that is taken out of a chain, and sealed as the first of another one, breaks what came after it."""
+    rewritten(chain, THIRD, replace(manifest_of(chain, THIRD), sequence=1, previous=None), key=KEY)
+    assert places(verified(chain)) == {(GAP, THIRD, "manifest.json"), (TAMPERED, LAST_DAY, "manifest.json")}
+
+
 def test_a_package_under_another_days_name_is_tampering(chain: Path) -> None:
     """The signed period says which day it is of."""
     shutil.rmtree(chain / f"{THIRD}")
@@ -555,6 +574,19 @@ def test_a_replaced_key_is_pinned_beside_the_old_one(chain: Path) -> None:
     assert report.notes[1:] == (
         f"key {KEY.fingerprint} signs from {FIRST_DAY} on: compare with the day that you know",
         f"key {ANOTHER_KEY.fingerprint} signs from {LAST_DAY} on: compare with the day that you know",
+    )
+
+
+def test_a_pinned_key_that_signs_nothing_is_told_of(chain: Path) -> None:
+    """It may be a wrong one, or planted; told once, however often it is pinned."""
+    report = verify(FolderStore(chain), [ANOTHER_KEY.public, KEY.public, ANOTHER_KEY.public], until=LAST_DAY)
+    assert (report.outcome, report.notes) == (
+        Outcome.OK,
+        (
+            BEGINNING,
+            f"key {KEY.fingerprint} signs from {FIRST_DAY} on: compare with the day that you know",
+            f"key {ANOTHER_KEY.fingerprint} signs none of them, so nothing here needs it",
+        ),
     )
 
 

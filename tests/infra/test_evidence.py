@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.evidence_buckets import LEDGER, PACKAGES, PLANS, RUNS, SHARDS, UNDELIVERED
+from infra.evidence_buckets import LEDGER, PACKAGES, PLANS, RUNS, SEALING, SHARDS, UNDELIVERED
 from infra.evidence_queries import COLUMNS, saved_queries
 from infra.setting_types import InvalidSettings
 from infra.settings import EVIDENCE_NAME_MAX_LENGTH, Settings
@@ -131,7 +131,7 @@ COLLECTED = (
 
 PACKAGED = (PACKAGES_BUCKET, "*")
 DELETING = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ReplicateDelete"]
-MADE_OF = ((LEDGER_BUCKET, "plans/*"), (LEDGER_BUCKET, "shards/*"))
+MADE_OF = tuple((LEDGER_BUCKET, f"{prefix}/*") for prefix in ("plans", "sealing", "shards"))
 
 STATEMENTS: dict[str, list[Json]] = {
     "EvidenceBucketsAccessLogsPolicy1992938D": [
@@ -146,6 +146,7 @@ STATEMENTS: dict[str, list[Json]] = {
         only_by("LedgerByFirehoseAlone", "ledger", (LEDGER_BUCKET, "ledger/*"), (LEDGER_BUCKET, "undelivered/*")),
         only_by("PlansByPlanAlone", "plan", (LEDGER_BUCKET, "plans/*")),
         only_by("ShardsByCollectAlone", "collect", (LEDGER_BUCKET, "shards/*")),
+        only_by("SealingBySealAlone", "seal", (LEDGER_BUCKET, "sealing/*")),
     ],
     "EvidenceBucketsPackagesPolicy309888E2": [
         *only_by_tls(PACKAGES_BUCKET),
@@ -222,7 +223,8 @@ STATEMENTS: dict[str, list[Json]] = {
     "EvidenceSealRoleDefaultPolicy31295DD7": [
         may_log("Seal", "0B2375B8"),
         allow("s3:ListBucket", on=[LEDGER_BUCKET, PACKAGES_BUCKET]),
-        allow("s3:GetObject", on=[below(LEDGER_BUCKET, prefix) for prefix in (LEDGER, PLANS, SHARDS)]),
+        allow("s3:GetObject", on=[below(LEDGER_BUCKET, prefix) for prefix in (LEDGER, PLANS, SEALING, SHARDS)]),
+        allow("s3:PutObject", on=below(LEDGER_BUCKET, SEALING)),
         allow("s3:GetObject", "s3:PutObject", "s3:PutObjectRetention", on=below(PACKAGES_BUCKET, PACKAGES)),
         allow("kms:GetPublicKey", "kms:Sign", "kms:Verify", on=KEY),
     ],
@@ -436,7 +438,13 @@ def expirations(name: str) -> dict[str, int | None]:
 
 def test_the_ledger_is_kept_and_what_was_made_of_it_goes() -> None:
     """No record of the ledger expires; a bucket without Object Lock, so that it can be deleted by who must."""
-    assert expirations("Ledger") == {"plans/": 400, "shards/": 400, "query-results/": 30, "runs/": 30}
+    assert expirations("Ledger") == {
+        "plans/": 400,
+        "shards/": 400,
+        "sealing/": 400,
+        "query-results/": 30,
+        "runs/": 30,
+    }
     assert "ObjectLockEnabled" not in bucket("Ledger")
     assert expirations("AccessLogs") == {"": 731}
 

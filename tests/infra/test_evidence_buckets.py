@@ -24,6 +24,7 @@ LOCKED = {"s3:object-lock-mode": "GOVERNANCE"}
 
 RECORD, UNDELIVERED = "ledger/dt=2026-11-24/a.jsonl.gz", "undelivered/processing-failed/dt=2026-11-24/a"
 PLANNED, SHARD = "plans/2026-11-24/shards.json", "shards/2026-11-24/111122223333_eu-central-1.jsonl.gz"
+BEGUN = "sealing/2026-11-24/0.1.0.json"
 RUN, RESULT = "runs/1/manifest.json", "query-results/1.csv"
 SIGNED = "packages/2026-11-24/manifest.sig"
 
@@ -55,6 +56,11 @@ OF_THE_LEDGER: dict[str, tuple[Asked, bool]] = {
     "collect deletes its shard": ((COLLECT, DELETE_VERSION, SHARD, PLAIN), True),
     "a plan is deleted": ((ADMINISTRATOR, DELETE_VERSION, PLANNED, PLAIN), True),
     "a plan is hidden elsewhere": ((ADMINISTRATOR, DELETED_ELSEWHERE, PLANNED, PLAIN), True),
+    "the seal says that it begins": ((SEAL, PUT, BEGUN, NEW), False),
+    "the seal says it over": ((SEAL, PUT, BEGUN, PLAIN), True),
+    "an administrator says that another version began": ((ADMINISTRATOR, PUT, BEGUN, NEW), True),
+    "plan says it": ((PLAN, PUT, BEGUN, NEW), True),
+    "what the seal said goes": ((SEAL, DELETE_VERSION, BEGUN, PLAIN), True),
     "everybody reads": ((ADMINISTRATOR, "s3:GetObject", SHARD, PLAIN), False),
     "the state machine says how a run went": ((MACHINE, PUT, RUN, PLAIN), False),
     "a query's result": ((ADMINISTRATOR, PUT, RESULT, PLAIN), False),

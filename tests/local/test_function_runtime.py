@@ -92,7 +92,11 @@ def test_environment_is_lambdas_and_the_definitions(tmp_path: Path, monkeypatch:
     )
     with FunctionRuntime(definition, {"AWS_ENDPOINT_URL": "from the caller"}) as runtime:
         seen = runtime.invoke({}).payload
-    assert isinstance(seen, dict)
+        assert isinstance(seen, dict)
+        # In place of Lambda's own /tmp: empty, and gone with the environment.
+        passing = Path(seen.pop("TMPDIR"))
+        assert list(passing.iterdir()) == []
+    assert not passing.exists()
     changing = {"AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_LOG_STREAM_NAME", "_X_AMZN_TRACE_ID", "LC_CTYPE"}
     client = str(interpreter_for(RUNNING_PYTHON).runtime_client)
     assert {name: value for name, value in seen.items() if name not in changing} == {

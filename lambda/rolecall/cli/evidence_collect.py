@@ -12,7 +12,13 @@ from typing import Annotated, Protocol
 
 import typer
 
-from rolecall.cli.evidence_key_files import KmsSigner, either_key, private_key, write_public_key
+from rolecall.cli.evidence_key_files import (
+    KmsSigner,
+    either_key,
+    other_public_keys,
+    private_key,
+    write_public_keys,
+)
 from rolecall.cli.evidence_place import KMS_KEY, read_day
 from rolecall.cli.live import HasRegions, choose_regions, refuse_no_rule_name
 from rolecall.cli.output import UNUSABLE
@@ -102,7 +108,8 @@ def collect(  # noqa: PLR0913 - one argument for each option
     begin: Annotated[
         bool,
         typer.Option(
-            "--begin", help="Begin a chain with this day, although older days were collected that have no package."
+            "--begin",
+            help="Begin a chain with this day, whatever came before it: only if it cannot go on from the day before.",
         ),
     ] = False,
     quiet: Annotated[
@@ -146,7 +153,7 @@ def collect(  # noqa: PLR0913 - one argument for each option
             with account.collection(rule_name, regions) as collection:
                 plan = _collected(output, collection, regions, wanted, quiet=quiet)
             package = _sealed(output, plan, signer, older_keys, begin=begin)
-            public_keys = write_public_key(output, signer)
+            public_keys = write_public_keys(output, signer, older_keys)
     except RolecallError as error:
         complain(str(error))
         raise typer.Exit(UNUSABLE) from None
@@ -285,6 +292,8 @@ def _sum_up(output: Path, package: SealedPackage, public_keys: Sequence[Path]) -
         f"{totals.unevaluated:,} unevaluated."
     )
     out.print(f"Sealed as number {package.manifest.sequence:,}; the report: {output / day.isoformat() / 'report.html'}")
+    for other in other_public_keys(output, public_keys):
+        say(f"{other} is not pinned below, as no --older-key names it: packages that it signed verify with it alone")
     pinned = [part for path in public_keys for part in ("--public-key", str(path))]
     command = ["rolecall", "evidence", "verify", str(output), *pinned]
     out.print(f"Verify: {shlex.join([*command, '--until', day.isoformat()])}")

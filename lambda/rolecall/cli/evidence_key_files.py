@@ -1,6 +1,7 @@
 """Keys of evidence in files: those that options name, and the public one that is left beside the packages."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -47,10 +48,11 @@ def either_key(path: Path, option: str) -> "PublicKey":
     return _private(pem, path, option).public if _PRIVATE in pem else _public(pem, path, option)
 
 
-def write_public_key(output: Path, signer: Signer) -> list[Path]:
-    """Leave the signer's public key beside the packages, for whoever has no other copy; all that lie there, sorted.
+def write_public_keys(output: Path, signer: Signer, older_keys: Sequence["PublicKey"]) -> list[Path]:
+    """Leave public keys beside the packages, for whoever has no other copy: older ones, then the signer's.
 
-    A key that is there stays: the one that took its place gets a name of its own, and is told of.
+    Returns where they are, and no other that lies there: anybody may have put it. A key that is there stays: the one
+    that took its place gets a name of its own, and is told of.
     """
     from rolecall.evidence.keys import LocalKey, PublicKey  # noqa: PLC0415 - its library loads slowly
 
@@ -59,6 +61,19 @@ def write_public_key(output: Path, signer: Signer) -> list[Path]:
     else:
         # The only other signer.
         public = PublicKey.from_der(cast("KmsSigner", signer).public_key_der)
+    names = [_left_beside(output, key) for key in (*older_keys, public)]
+    if names[-1] != PUBLIC_KEY:
+        say(f"{output / PUBLIC_KEY} is another key than the one that signs, {public.fingerprint}: see {names[-1]}")
+    return [output / name for name in dict.fromkeys(names)]
+
+
+def other_public_keys(output: Path, known: Sequence[Path]) -> list[Path]:
+    """What lies beside the packages under such a name, and is none of those that are known; sorted."""
+    return sorted(path for path in output.glob("public-key*.pem") if path not in known)
+
+
+def _left_beside(output: Path, public: "PublicKey") -> str:
+    """The name that the key has there."""
     pem = public.pem().encode()
     store, sha256 = FolderStore(output), hashlib.sha256(pem).hexdigest()
     try:
@@ -66,8 +81,8 @@ def write_public_key(output: Path, signer: Signer) -> list[Path]:
     except AlreadyWritten:
         name = f"public-key-{public.fingerprint[:16]}.pem"
         store.put_once(name, pem, sha256=sha256)
-        say(f"{output / PUBLIC_KEY} is another key than the one that signs, {public.fingerprint}: see {name}")
-    return sorted(path for path in output.glob("public-key*.pem") if path.is_file())
+        return name
+    return PUBLIC_KEY
 
 
 def _read(path: Path, option: str) -> bytes:

@@ -103,7 +103,7 @@ def verify(  # noqa: PLR0913 - one argument for each option
     - `2` an option is wrong
     - `3` tampered: something was changed, added or re-signed
     - `4` incomplete: a file is missing, or what was sealed does not account for every instance
-    - `5` gap: days are missing before or between packages
+    - `5` gap: days are missing before or between packages, or a new chain begins between them
     - `6` stale: the last days are missing
     - `7` cannot verify: there is no package, or something could not be read
 

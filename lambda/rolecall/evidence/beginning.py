@@ -1,24 +1,33 @@
-"""Where a chain of packages may begin: on no day after one that could have been sealed before.
+"""Where a chain of packages may begin: on no day after one that could have been sealed before, unless it is asked for.
 
 Whoever hides all packages would have the next one sealed as the first one ever, and a chain that begins anew looks like
 a first chain. Plans and shards lie elsewhere, and for as long as they are kept they tell.
 """
 
+import json
 from datetime import date
+from hashlib import sha256
 
-from rolecall.errors import InvalidRecord, NotSealed
-from rolecall.evidence.packages import SealedPackage, day_of
+from rolecall.errors import AlreadyWritten, InvalidRecord, NotSealed
+from rolecall.evidence.packages import (
+    BEGINS_CHAIN,
+    ONLY_IF_IMPOSSIBLE,
+    SealedPackage,
+    day_of,
+    package_before,
+    read_whole,
+)
 from rolecall.evidence.plan import plan_key
 from rolecall.evidence.shards import shard_key
 from rolecall.evidence.steps import stored_plan
 from rolecall.evidence.stores import Store
-from rolecall.received_fields import read_flag
-
-BEGINS_CHAIN = "beginsChain"
-"""Of an event, beside `day`: this day begins the chain, whatever was collected before it."""
+from rolecall.received_fields import read_day, read_flag
 
 _PLANS, _SHARDS = "plans/", "shards/"
 """Where they lie: `steps`."""
+
+_CLAIM = "sealing/beginning.json"
+_MAX_CLAIM_BYTES = 4096
 
 
 def asked_to_begin(event: object) -> bool:
@@ -31,25 +40,53 @@ def asked_to_begin(event: object) -> bool:
     return begins
 
 
-def refuse_beginning(working: Store, day: date, previous: SealedPackage | None, *, asked: bool) -> None:
-    """Raise NotSealed if `day` would begin a chain and may not, or was `asked` to begin one and goes on with one.
+def package_to_follow(working: Store, packages: Store, day: date, *, asked: bool) -> SealedPackage | None:
+    """The package that `day` goes on from; None if it begins a chain: it was `asked` to, or it is the first one ever.
 
-    `previous` is the package of the day before. Raises InvalidRecord for an older plan that cannot be read.
+    Whoever asks is not held up by what lies in the packages: it may be what nobody can go on from. Raises NotSealed if
+    the day may neither go on nor begin, InvalidRecord for an older plan that cannot be read, and what the stores raise.
     """
-    if previous is not None:
-        if asked:
-            there = f"the package of {previous.manifest.day} is there: it goes on with that one"
-            raise NotSealed(f"{day}", f"it was to begin a chain, and {there}")
-        return
     if asked:
-        return
-    if first := first_collected_day(working, day):
+        return None
+    previous = package_before(packages, day)
+    if previous is None and (first := first_collected_day(working, day)):
         raise NotSealed(
             f"{day}",
             f"it would be number 1 of a chain, but {first} was collected before it, and no package of then can be "
-            f"seen: find out where it is, or seal {first} first; only if that is impossible, ask for a chain that "
-            f"begins with this day ({BEGINS_CHAIN} in the event, --begin on a laptop)",
+            f"seen: find out where it is, or seal {first} first; {ONLY_IF_IMPOSSIBLE}",
         )
+    return previous
+
+
+def claim_beginning(working: Store, day: date, *, asked: bool) -> None:
+    """Say that `day` is about to begin a chain: of two days that see no package at the same time, one may.
+
+    Raises NotSealed if another day said so before, unless this one was `asked` to; InvalidRecord if what was said
+    cannot be read.
+    """
+    raw = json.dumps({"day": day.isoformat()}).encode() + b"\n"
+    try:
+        working.put_once(_CLAIM, raw, sha256=sha256(raw).hexdigest())
+    except AlreadyWritten:
+        if asked:
+            return
+        claimed = _claimed(working)
+        raise NotSealed(
+            f"{day}",
+            f"it would be number 1 of a chain, which {claimed} has begun: none can be put before the first, and those "
+            f"after it come once it is sealed; {ONLY_IF_IMPOSSIBLE}",
+        ) from None
+
+
+def _claimed(working: Store) -> date | None:
+    raw = read_whole(working, _CLAIM, _MAX_CLAIM_BYTES)
+    try:
+        claim = json.loads(raw)
+    except (ValueError, RecursionError):
+        claim = None
+    if not isinstance(claim, dict):
+        raise InvalidRecord(_CLAIM, raw[:40], "a JSON object with day")
+    return read_day(claim, "day")
 
 
 def first_collected_day(working: Store, before: date) -> date | None:

@@ -42,15 +42,21 @@ class Contents:
     totals: Totals
 
 
-def write_contents(
-    packages: Store, shards: Store, ledger: LedgerRecords, plan: Plan, before: Carried | None
+def write_contents(  # noqa: PLR0913 - one argument for each thing that a package is made of
+    packages: Store,
+    shards: Store,
+    ledger: LedgerRecords,
+    plan: Plan,
+    before: Carried | None,
+    *,
+    announce: Callable[[], None] = lambda: None,
 ) -> Contents:
     """Write the package of the plan's day into `<day>/` of `packages`, once all of it is made.
 
-    `shards` holds `shards/<day>/…`; `before` is None for the first package ever. Raises Missing for a planned shard
-    that is not there, InvalidShard for one that cannot be read, Damaged and InvalidRecord for a file of the package
-    before that cannot, NotSealed for one that is not what was signed, and what the stores raise: AlreadyWritten, when
-    other content of the same day is there.
+    `shards` holds `shards/<day>/…`; `before` is None for the first package ever; `announce` is called before the first
+    file is put, if any is not there yet. Raises Missing for a planned shard that is not there, InvalidShard for one
+    that cannot be read, Damaged and InvalidRecord for a file of the package before that cannot, NotSealed for one that
+    is not what was signed, Occupied when other content of the same day is there, and what the stores raise.
     """
     with ExitStack() as stack:
         files = stack.enter_context(closing(PackageFiles()))
@@ -64,7 +70,7 @@ def write_contents(
                         day.take_shard(found, exemptions.take_row)
         day.carry_on()
         day.write_documents()
-        stored = files.stored_in(packages, plan.day)
+        stored = files.stored_in(packages, plan.day, announce)
     rule = RuleFacts(plan.rule_name, plan.parameters, plan.rolecall_version)
     return Contents(stored, rule, day.coverage.totals)
 

@@ -19,7 +19,7 @@ class Outcome(StrEnum):
     INCOMPLETE = "incomplete"
     """A file is missing, or what was sealed does not account for every instance."""
     GAP = "gap"
-    """Days are missing between two packages, or before the first one."""
+    """Days are missing between two packages, or before the first one; or a chain ends, and another one begins."""
     STALE = "stale"
     """The newest days are missing."""
     CANNOT_VERIFY = "cannot verify"

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from rolecall.errors import InvalidRecord
+from rolecall.errors import InvalidRecord, Missing
 from rolecall.evidence.stores import Store
 from rolecall.received_fields import read_region
 from rolecall.received_record import EvaluationRecord, read_record
@@ -27,7 +27,8 @@ class LedgerRecords:
     """The records of some files, read from the store when they are iterated; one at a time.
 
     A line that is no record makes no verdict and stops nobody from sealing the day, nor does a file whose compression
-    is broken: they are counted, and the first one is named, for `coverage.json` to say.
+    is broken, or that was removed since the day was planned: they are counted, and the first one is named, for
+    `coverage.json` to say.
     """
 
     def __init__(self, store: Store, keys: Sequence[str]) -> None:
@@ -56,7 +57,13 @@ class LedgerRecords:
 
     def _lines(self, key: str) -> Iterator[tuple[int, bytes]]:
         """The lines of a file with their numbers, as far as it can be decompressed."""
-        with self._store.open(key) as stored, gzip.GzipFile(fileobj=stored, mode="rb") as file:
+        try:
+            opened = self._store.open(key)
+        except Missing as error:
+            self.damaged_files += 1
+            self._note(f"{error}: it was removed since the day was planned")
+            return
+        with opened as stored, gzip.GzipFile(fileobj=stored, mode="rb") as file:
             lines = iter(lambda: file.readline(LINE_MAX_BYTES), b"")
             number = 0
             while True:

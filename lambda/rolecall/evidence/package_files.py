@@ -1,23 +1,35 @@
-"""Writing a package's files: all are made beside, then each is put into the store once, whole."""
+"""Writing a package's files: all are made beside, then each is put into the store once, whole.
+
+What is in the package's folder already is looked at before anything is put: what was put stays, so a folder with the
+files of two versions in it could never be finished by either.
+"""
 
 import csv
 import gzip
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from itertools import count
 from pathlib import Path
-from tempfile import SpooledTemporaryFile, TemporaryDirectory
+from shutil import rmtree
+from tempfile import SpooledTemporaryFile, TemporaryDirectory, gettempdir
 from typing import Any, BinaryIO, cast
 
-from rolecall.evidence.manifest import PackagedFile
+from rolecall.errors import AlreadyWritten, Occupied, counted
+from rolecall.evidence.manifest import MANIFEST, SIGNATURE, PackagedFile
 from rolecall.evidence.measuring import measure
 from rolecall.evidence.side_by_side import side_by_side
-from rolecall.evidence.stores import IN_MEMORY_BYTES, Store
+from rolecall.evidence.stores import IN_MEMORY_BYTES, Store, refuse_other_content
 
 COMPRESSION_LEVEL = 6
+
+_MOST_NAMED = 5
+"""Of files that are not what they should be."""
+
+_PASSING = "rolecall-sealing-"
+"""What the names of passing folders begin with."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula, in a cell that comes from somebody's tag."""
@@ -34,7 +46,7 @@ class PackageFiles:
     """
 
     def __init__(self) -> None:
-        self._folder = TemporaryDirectory(prefix="rolecall-package-")
+        self._folder = TemporaryDirectory(prefix=_PASSING)
         self._made: dict[str, tuple[PackagedFile, Path]] = {}
         self._numbers = count()
 
@@ -58,16 +70,49 @@ class PackageFiles:
         with beside.open("rb") as made:
             self._made[path] = measure(made, path), beside
 
-    def stored_in(self, store: Store, day: date) -> tuple[PackagedFile, ...]:
-        """Put all files into the package's folder, sorted by path. Raises what the store raises."""
+    def stored_in(
+        self, store: Store, day: date, announce: Callable[[], None] = lambda: None
+    ) -> tuple[PackagedFile, ...]:
+        """Put those that are not there yet into the package's folder; all of them, sorted by path.
 
-        def put(path: str) -> PackagedFile:
+        `announce` is called before the first one is put. Raises Occupied, before that, if anything else is there, and
+        what the store raises: AlreadyWritten for other content that came since.
+        """
+        missing = self._missing_in(store, day)
+
+        def put(path: str) -> None:
             file, beside = self._made[path]
             with beside.open("rb") as made:
                 store.put_once(f"{day}/{path}", made, sha256=file.sha256)
-            return file
 
-        return tuple(side_by_side(put, sorted(self._made), store.at_once))
+        if missing:
+            announce()
+        for _ in side_by_side(put, missing, store.at_once):
+            pass
+        return tuple(self._made[path][0] for path in sorted(self._made))
+
+    def _missing_in(self, store: Store, day: date) -> list[str]:
+        """Those that are not in the package's folder yet; all that is there is one of them. Raises Occupied."""
+        within = f"{day}/"
+        found = {key.removeprefix(within) for key in store.keys(within)}
+        if others := sorted(found - self._made.keys() - {MANIFEST, SIGNATURE}):
+            raise Occupied(f"{day}", _holds(others, "that no package of this day has"))
+        missing = sorted(self._made.keys() - found)
+        # It is sealed once all of it is there, and signed once it has a manifest.
+        if too_early := sorted(found & ({MANIFEST, SIGNATURE} if missing or MANIFEST not in found else set())):
+            raise Occupied(f"{day}", _holds(too_early, "too early, as the rest of the package is not there"))
+        present = sorted(found & self._made.keys())
+        differ = side_by_side(lambda path: self._differs(store, day, path), present, store.at_once)
+        if changed := [path for path, other in zip(present, differ, strict=True) if other]:
+            raise Occupied(f"{day}", _holds(changed, "with other content than is to be put there"))
+        return missing
+
+    def _differs(self, store: Store, day: date, path: str) -> bool:
+        try:
+            refuse_other_content(store, f"{day}/{path}", self._made[path][0].sha256)
+        except AlreadyWritten:
+            return True
+        return False
 
     def write_json(self, path: str, document: Mapping[str, Any]) -> None:
         """Write a document in which a list may be an iterator (`JsonSpool`), which is written as it comes."""
@@ -75,6 +120,22 @@ class PackageFiles:
             for text in json_texts(document):
                 stream.write(text.encode())
             stream.write(b"\n")
+
+
+def _holds(paths: Sequence[str], which: str) -> str:
+    """What a folder holds, in words; of many files, the first ones."""
+    more = f" and {len(paths) - _MOST_NAMED:,} more" if len(paths) > _MOST_NAMED else ""
+    return f"holds {counted(len(paths), 'file')} {which}: {', '.join(paths[:_MOST_NAMED])}{more}"
+
+
+def remove_leftovers() -> None:
+    """Remove the passing folders of killed runs, for whoever knows that no other process makes a package here.
+
+    Lambda keeps what is in /tmp for the next invocation of the same environment: a few of them would fill it.
+    """
+    for folder in Path(gettempdir()).glob(f"{_PASSING}*"):
+        if folder.is_dir() and not folder.is_symlink():
+            rmtree(folder)
 
 
 class JsonText(str):

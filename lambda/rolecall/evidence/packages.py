@@ -1,19 +1,27 @@
 """The packages in a store: which days there are, and the manifest and signature of each."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 
-from rolecall.errors import Damaged, Missing, NotSealed
+from rolecall.errors import Damaged, InvalidManifest, Missing, NotSealed, ServiceError
 from rolecall.evidence.manifest import MANIFEST, SIGNATURE, Manifest, Previous
 from rolecall.evidence.received_manifest import MAX_MANIFEST_BYTES, read_manifest
 from rolecall.evidence.signing import Signature, Verifier, read_signature, text_to_sign
 from rolecall.evidence.stores import BLOCK_BYTES, Store
 
 MAX_SIGNATURE_BYTES = 4096
+
+BEGINS_CHAIN = "beginsChain"
+"""Of an event, beside `day`: this day begins a chain, whatever came before it."""
+
+ONLY_IF_IMPOSSIBLE = (
+    "only if that is impossible, ask for a chain that begins with this day "
+    f"({BEGINS_CHAIN} in the event, --begin on a laptop)"
+)
+"""The way on for whoever cannot do what a message says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,23 @@ class SealedPackage:
         return self.signature.key_fingerprint == key.fingerprint and key.verifies(
             text_to_sign(self.manifest, self.manifest_sha256), self.signature.raw
         )
+
+    def is_signed_by_one_of(self, keys: Sequence[Verifier]) -> bool:
+        """The same of several keys, the oldest first: the newest is asked first, and none after one that vouches.
+
+        A key that AWS gives no answer about may be disabled, or gone, and not be needed: ServiceError is raised only if
+        no other one vouches.
+        """
+        unanswered: ServiceError | None = None
+        for key in reversed(keys):
+            try:
+                if self.is_signed_by(key):
+                    return True
+            except ServiceError as error:
+                unanswered = unanswered or error
+        if unanswered:
+            raise unanswered
+        return False
 
 
 def read_package(store: Store, day: date) -> SealedPackage:
@@ -82,19 +107,41 @@ def by_day(store: Store, prefix: str = "") -> Iterator[tuple[str, date | None, I
 def package_before(store: Store, day: date) -> SealedPackage | None:
     """The package of the day before `day`; None if `day` is the first that there is anything of.
 
-    Raises NotSealed if there are older ones and that one is not sealed, or only newer ones that are, and `day` is not:
-    a chain cannot grow at its beginning. Else as `read_package` does.
+    Raises NotSealed if there are older ones and that one is not sealed or cannot be read, or only newer ones that are
+    sealed, and `day` is not: a chain cannot grow at its beginning. Else as `read_package` does.
     """
     before = day - timedelta(days=1)
-    with suppress(Missing):
+    try:
         return read_package(store, before)
-    for _, other, keys in by_day(store):
-        if other == day and f"{day}/{MANIFEST}" in keys:
-            return None
-        if other is None or other == day:
+    except InvalidManifest as error:
+        raise NotSealed(f"{day}", f"the package of {before} cannot be read: {error}; {ONLY_IF_IMPOSSIBLE}") from error
+    except Missing:
+        _refuse_others(store, day)
+        return None
+
+
+def _refuse_others(store: Store, day: date) -> None:
+    """Raise NotSealed unless there is nothing older than `day`, and nothing newer that was sealed before it."""
+    older: date | None = None
+    newest_sealed: date | None = None
+    for _, other, listed in by_day(store):
+        if other is None:
             continue
+        names = {key.removeprefix(f"{other}/") for key in listed}
         if other < day:
-            raise NotSealed(f"{day}", f"packages begin on {other}, and that of {before} is not sealed: seal it first")
-        if f"{other}/{MANIFEST}" in keys:
+            older = older or other
+            newest_sealed = other if {MANIFEST, SIGNATURE} <= names else newest_sealed
+        elif older:
+            break
+        elif MANIFEST in names:
+            if other == day:
+                return
             raise NotSealed(f"{day}", f"packages begin on {other}, and none can be put before the first")
-    return None
+    if older:
+        raise NotSealed(f"{day}", f"{_what_is_missing(older, newest_sealed)}; {ONLY_IF_IMPOSSIBLE}")
+
+
+def _what_is_missing(older: date, newest_sealed: date | None) -> str:
+    if newest_sealed is None:
+        return f"{older} has a folder and no package, nor has any day after it: seal {older} first"
+    return f"the newest package before it is of {newest_sealed}: seal {newest_sealed + timedelta(days=1)} first"

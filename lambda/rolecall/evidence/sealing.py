@@ -14,7 +14,7 @@ from rolecall.evidence.manifest import MANIFEST, SIGNATURE, Manifest, PackagedFi
 from rolecall.evidence.measuring import measure
 from rolecall.evidence.packages import MAX_SIGNATURE_BYTES, SealedPackage, read_whole
 from rolecall.evidence.received_coverage import COVERAGE, CoverageReader
-from rolecall.evidence.received_manifest import read_manifest, refuse_bad_path
+from rolecall.evidence.received_manifest import MAX_MANIFEST_BYTES, read_manifest, refuse_bad_path
 from rolecall.evidence.signing import Signer, Verifier, read_signature, signature_by, text_to_sign
 from rolecall.evidence.stores import Store
 
@@ -36,12 +36,13 @@ def seal(  # noqa: PLR0913 - one argument for each thing that a package is made 
     `previous` is the package of the day before (`packages.package_before`), or None for the first one ever. A day
     without a single instance is sealed, too.
 
-    The package before must be signed by the signer, or by one of `older_keys`: those that it took the place of.
+    The package before must be signed by the signer, or by one of `older_keys`: those that it took the place of, the
+    oldest first.
 
     Raises NotSealed and InvalidManifest for what must not be signed, StoreError for a file that is missing or was
     sealed with other content, and whatever store and signer raise.
     """
-    _refuse_gap(day, previous, (signer, *older_keys))
+    refuse_gap(day, previous, (*older_keys, signer))
     _refuse_other_files(store, day, [file.path for file in files])
     manifest = Manifest(
         period=Period.of_day(day),
@@ -52,6 +53,9 @@ def seal(  # noqa: PLR0913 - one argument for each thing that a package is made 
         totals=_totals(store, day, files),
     )
     raw = canonical_bytes(manifest.to_json())
+    if len(raw) > MAX_MANIFEST_BYTES:
+        limit = f"{len(raw):,} bytes long, and none above {MAX_MANIFEST_BYTES:,} is read by whoever verifies"
+        raise NotSealed(f"{day}", f"its manifest would be {limit}")
     read_manifest(raw)  # what could not be read must not be signed
     sha256 = hashlib.sha256(raw).hexdigest()
     store.put_once(f"{day}/{MANIFEST}", raw, sha256=sha256)
@@ -84,12 +88,16 @@ def _kept(store: Store, manifest: Manifest, sha256: str, signer: Signer) -> Seal
     return package
 
 
-def _refuse_gap(day: date, previous: SealedPackage | None, keys: Sequence[Verifier]) -> None:
+def refuse_gap(day: date, previous: SealedPackage | None, keys: Sequence[Verifier]) -> None:
+    """Raise NotSealed unless `previous` is of the day before and signed by one of `keys`, the oldest first.
+
+    None is the first one's. Raises ServiceError if no key vouches, and one cannot be asked.
+    """
     if previous is None:
         return
     if previous.manifest.day != day - timedelta(days=1):
         raise NotSealed(f"{day}", f"the package before it is of {previous.manifest.day}, not of the day before")
-    if not any(previous.is_signed_by(key) for key in keys):
+    if not previous.is_signed_by_one_of(keys):
         named = " or ".join(key.fingerprint for key in keys)
         raise NotSealed(f"{day}", f"the package before it is not signed by key {named}")
 

@@ -5,6 +5,8 @@ It lies in the working store (a folder, or the ledger's bucket):
     plans/<day>/plan.json     the plan; the first one that was written counts
     plans/<day>/shards.json   its shard items, as a JSON array
     shards/<day>/…            the shards
+    sealing/<day>/…           the versions of rolecall that put files of its package
+    sealing/beginning.json    the day that was first to begin a chain
     ledger/dt=<day>/…         evaluation records, which are only read
 """
 

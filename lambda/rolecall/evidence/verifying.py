@@ -70,6 +70,7 @@ class Chain:
             self._find(Outcome.GAP, f"missing: {_after(self.newest, day - _ONE_DAY)}")
 
     def _check_number(self, day: date, package: SealedPackage) -> None:
+        """Another number 1 is no tampering: the key vouches for it, and nothing of what came before has changed."""
         sequence = package.manifest.sequence
         if self.newest is None:
             self.anchor = package.manifest.previous
@@ -78,6 +79,9 @@ class Chain:
                 before = counted(sequence - 1, "package")
                 says = f"is number {sequence}, and of {before} before it nothing is here"
                 self._find(Outcome.GAP, says, day, MANIFEST)
+        elif sequence == 1:
+            says = "a new chain begins here, with number 1: it does not vouch for what comes before"
+            self._find(Outcome.GAP, says, day, MANIFEST)
         elif self._counted:
             expected = self._counted[1] + (day - self._counted[0]).days
             if sequence != expected:
@@ -89,11 +93,13 @@ class Chain:
         if self._link is None or self._link.day != day - _ONE_DAY:
             return
         named, there = package.manifest.previous, self._link.previous
-        if named == there:
+        if named is None or named == there:  # the first one of a chain is told of by its number
             return
-        if named is None or named.manifest_sha256 != there.manifest_sha256:
-            was = named.manifest_sha256 if named else "none"
-            says = f"comes after another package of {self._link.day}: SHA-256 {was}, there is {there.manifest_sha256}"
+        if named.manifest_sha256 != there.manifest_sha256:
+            says = (
+                f"comes after another package of {self._link.day}: SHA-256 {named.manifest_sha256}, there is "
+                f"{there.manifest_sha256}"
+            )
         else:
             says = f"comes after another signature of {self._link.day}'s manifest than the one that is there"
         self._find(Outcome.TAMPERED, says, day, MANIFEST)
@@ -200,6 +206,8 @@ def _key_notes(chain: Chain, keys: Sequence[Verifier]) -> Iterator[str]:
     if len({key.fingerprint for key in keys}) > 1:
         for key, since in chain.signed_since.items():
             yield f"key {key} signs from {since} on: compare with the day that you know"
+        for idle in dict.fromkeys(key.fingerprint for key in keys if key.fingerprint not in chain.signed_since):
+            yield f"key {idle} signs none of them, so nothing here needs it"
 
 
 def _anchor_note(chain: Chain, reports: Sequence[PackageReport]) -> Iterator[str]:

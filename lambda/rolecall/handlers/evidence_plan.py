@@ -3,7 +3,7 @@
     in    {"scheduledTime": "2026-11-25T01:00:00Z"}, whose day before is packaged, or {"day": "2026-11-24"}
     out   {"day": "2026-11-24", "shards": {"bucket": "…", "key": "plans/2026-11-24/shards.json", "count": 51}, …}
 
-`beginsChain` beside `day`, for a day that begins a chain although older ones were collected, is handed on to the seal.
+`beginsChain` beside `day`, for a day that begins a chain whatever came before it, is handed on to the seal.
 `out` also counts the `gaps`: accounts without a shard. `shards` is where the list of shard items lies, a JSON array;
 each is the input of the collecting function as it stands. The environment is that of `aws.evidence_environment`.
 """
@@ -14,7 +14,8 @@ from typing import Any
 
 from rolecall.aws.evidence_environment import EvidenceEnvironment
 from rolecall.errors import RolecallError
-from rolecall.evidence.beginning import BEGINS_CHAIN, asked_to_begin
+from rolecall.evidence.beginning import asked_to_begin
+from rolecall.evidence.packages import BEGINS_CHAIN
 from rolecall.evidence.plan import items_key
 from rolecall.evidence.steps import day_of_event, planned
 from rolecall.evidence.telemetry import EvidenceTelemetry

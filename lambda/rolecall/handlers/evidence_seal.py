@@ -13,6 +13,7 @@ from typing import Any
 from rolecall.aws.evidence_environment import EvidenceEnvironment
 from rolecall.errors import RolecallError
 from rolecall.evidence.beginning import asked_to_begin
+from rolecall.evidence.package_files import remove_leftovers
 from rolecall.evidence.packaging import figures_of, sealed
 from rolecall.evidence.steps import PACKAGES, day_of_event
 from rolecall.evidence.telemetry import EvidenceTelemetry
@@ -25,6 +26,8 @@ def handler(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - th
     """Seal the day that the event names. Raises whatever keeps it from being sealed, so that it is tried again."""
     _telemetry.started(event, context.aws_request_id)
     _environment.started(context.invoked_function_arn, context.get_remaining_time_in_millis() / 1000)
+    # An invocation that was killed before, in this environment, could not clear up.
+    remove_leftovers()
     now = datetime.now(UTC)
     try:
         day = day_of_event(event, now)
