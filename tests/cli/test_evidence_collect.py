@@ -309,6 +309,8 @@ def test_no_day_is_put_before_the_first(aws: LocalAws, tmp_path: Path, key: Path
     refused = collect(aws, output, key, "--day", YESTERDAY - timedelta(days=1))
     assert refused.exit_code == 2
     assert f"packages begin on {YESTERDAY}, and none can be put before the first" in refused.stderr
+    # Nothing of it is kept, which would be a day that was collected before all packages.
+    assert list((output / ".collecting" / "plans").iterdir()) == [output / ".collecting" / "plans" / f"{YESTERDAY}"]
     assert collect(aws, output, key).exit_code == 0
 
 

@@ -171,6 +171,8 @@ def test_what_ec2_does_not_answer_is_named_and_the_rest_is_judged(
 
 UNUSABLE = [
     ("no such region name", ("--region", "nowhere at all"), {}, "region is 'nowhere at all'; allowed: as eu-west-1"),
+    ("no region of this earth", ("--region", "mars-1"), {}, "region is 'mars-1'; allowed: as eu-west-1"),
+    ("an availability zone", ("--region", "eu-west-1a"), {}, "region is 'eu-west-1a'; allowed: as eu-west-1"),
     ("an endpoint that is no URL", (), {"AWS_ENDPOINT_URL": "nonsense"},
      f"error: {HERE}: CreateClient failed: InvalidSetting: Invalid endpoint: nonsense"),
     ("no such profile", ("--profile", "audit"), {}, "The config profile (audit) could not be found"),

@@ -19,11 +19,12 @@ from rolecall.cli.evidence_key_files import (
     private_key,
     write_public_keys,
 )
-from rolecall.cli.evidence_place import KMS_KEY, read_day
+from rolecall.cli.evidence_place import KMS_KEY, read_day, refuse_no_folder
 from rolecall.cli.live import HasRegions, choose_regions, refuse_no_rule_name
 from rolecall.cli.output import UNUSABLE
 from rolecall.cli.screen import ProgressBar, complain, console, say
 from rolecall.errors import AwsError, InvalidInput, RolecallError, shown
+from rolecall.evidence.beginning import package_to_follow
 from rolecall.evidence.collecting import Collector, Evidence
 from rolecall.evidence.packages import SealedPackage
 from rolecall.evidence.plan import Plan
@@ -142,13 +143,15 @@ def collect(  # noqa: PLR0913 - one argument for each option
     """
     wanted = _over(day)
     refuse_no_rule_name(rule_name, "--rule-name")
-    _refuse_no_folder(output)
+    refuse_no_folder(output, "--output")
     local = _local_key(key)
     older_keys = [either_key(path, "--older-key") for path in older_key or ()]
     account, regions = choose_regions(partial(_account, profile), region or [], all_regions=all_regions)
     for unknown in account.unknown(regions):
         say(f"{unknown} is no region that boto3 knows: unless it is a new one, look at --region")
     try:
+        # Before anything is collected: what is kept of a day that cannot be sealed stands in the way of others.
+        package_to_follow(FolderStore(output / WORKING), FolderStore(output), wanted, asked=begin)
         with nullcontext(local) if local else account.signing_key(key, regions[0]) as signer:
             with account.collection(rule_name, regions) as collection:
                 plan = _collected(output, collection, regions, wanted, quiet=quiet)
@@ -189,13 +192,6 @@ def _local_key(key: str) -> Signer | None:
     if not KMS_KEY.fullmatch(key):
         raise typer.BadParameter(f"{shown(key)} is no file, and no id, ARN or alias of a KMS key", param_hint="--key")
     return None
-
-
-def _refuse_no_folder(output: Path) -> None:
-    """Raise BadParameter for what can be no folder: it is something else already, or lies in such."""
-    there = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise typer.BadParameter(f"{there} is no folder", param_hint="--output")
 
 
 def _collected(output: Path, collection: Collection, regions: Sequence[str], day: date, *, quiet: bool) -> Plan:

@@ -90,3 +90,10 @@ def read_day(text: str | None, option: str) -> date | None:
     if day is None:
         raise typer.BadParameter(f"{shown(text)} is no day; allowed: as 2026-01-31", param_hint=option)
     return day
+
+
+def refuse_no_folder(path: Path, option: str) -> None:
+    """Raise BadParameter for what can be no folder: it is something else already, or lies in such."""
+    there = next(above for above in (path.absolute(), *path.absolute().parents) if above.exists())
+    if not there.is_dir():
+        raise typer.BadParameter(f"{there} is no folder", param_hint=option)

@@ -1,6 +1,5 @@
 """Configuration items of a live account, region by region."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -11,6 +10,7 @@ from rolecall.cli.output import UNUSABLE
 from rolecall.cli.screen import ProgressBar, complain
 from rolecall.cli.subjects import ForRule, Found, Problem, Subject, said
 from rolecall.errors import AwsError, InvalidItem, shown
+from rolecall.items import REGION_NAME
 from rolecall.model import ConfigurationItem
 
 
@@ -74,7 +74,7 @@ def live_account(profile: str | None) -> Account:
 
 def refuse_no_region(region: str | None, option: str) -> None:
     """Raise BadParameter for what cannot be the name of a region; which ones there are, AWS knows."""
-    if region is not None and not re.fullmatch(r"[a-z]+(-[a-z0-9]+)+", region):
+    if region is not None and not REGION_NAME.fullmatch(region):
         raise typer.BadParameter(f"region is {shown(region)}; allowed: as eu-west-1", param_hint=option)
 
 
