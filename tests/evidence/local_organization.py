@@ -213,3 +213,14 @@ class LocalOrganization(LivingOrganization):
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
     """As JSON carries it."""
     return json.loads(json.dumps(value))
+
+
+@contextmanager
+def sealed_since(first: date) -> Iterator[LocalOrganization]:
+    """An organization whose first day is sealed."""
+    organization = LocalOrganization(first)
+    try:
+        organization.run(first)
+        yield organization
+    finally:
+        organization.close()

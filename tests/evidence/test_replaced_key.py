@@ -9,7 +9,7 @@ from rolecall.errors import NotSealed, ServiceError
 from rolecall.evidence.findings import Outcome
 from rolecall.evidence.keys import PublicKey
 from rolecall.evidence.verifying import verify
-from tests.evidence.local_organization import PACKAGES, LocalOrganization
+from tests.evidence.local_organization import PACKAGES, LocalOrganization, sealed_since
 
 FIRST, SECOND, THIRD, FOURTH = (datetime.now(UTC).date() - timedelta(days=ago) for ago in (4, 3, 2, 1))
 
@@ -19,12 +19,8 @@ NO_KEY = "arn:aws:kms:eu-west-1:111122223333:key/none"
 @pytest.fixture(name="organization", scope="module")
 def _organization() -> Iterator[LocalOrganization]:
     """Its first day is sealed, and now it has another key."""
-    organization = LocalOrganization(FIRST)
-    try:
-        organization.run(FIRST)
+    with sealed_since(FIRST) as organization:
         yield organization
-    finally:
-        organization.close()
 
 
 def test_a_deployment_goes_on_with_another_key(organization: LocalOrganization) -> None:

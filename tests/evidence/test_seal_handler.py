@@ -12,7 +12,7 @@ from rolecall.errors import NotSealed
 from rolecall.evidence.findings import Finding, Outcome
 from rolecall.evidence.keys import PublicKey
 from rolecall.evidence.verifying import verify
-from tests.evidence.local_organization import LEDGER, PACKAGES, LocalOrganization
+from tests.evidence.local_organization import LEDGER, PACKAGES, LocalOrganization, sealed_since
 
 FIRST, SECOND, THIRD = (datetime.now(UTC).date() - timedelta(days=ago) for ago in (3, 2, 1))
 
@@ -20,12 +20,8 @@ FIRST, SECOND, THIRD = (datetime.now(UTC).date() - timedelta(days=ago) for ago i
 @pytest.fixture(name="organization", scope="module")
 def _organization() -> Iterator[LocalOrganization]:
     """Its first day is sealed."""
-    organization = LocalOrganization(FIRST)
-    try:
-        organization.run(FIRST)
+    with sealed_since(FIRST) as organization:
         yield organization
-    finally:
-        organization.close()
 
 
 def test_a_planted_object_blocks_its_day_and_no_later_one(organization: LocalOrganization) -> None:
