@@ -69,6 +69,10 @@ class EvidenceBuckets(Construct):
         self.packages = self._bucket("Packages", logs=self.access_logs, rules=[], locked=True)
         self._write_once()
         self._written_by_one(settings)
+        for bucket in (self.access_logs, self.ledger, self.packages):
+            if bucket.policy:
+                # Without it, whoever deletes the stack could then delete what it keeps.
+                bucket.policy.apply_removal_policy(RemovalPolicy.RETAIN)
 
     def _bucket(
         self,

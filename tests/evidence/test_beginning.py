@@ -108,6 +108,15 @@ def test_a_day_goes_on_from_the_package_before_it(tmp_path: Path) -> None:
         assert package_to_follow(store, packages, day, asked=True) is None
 
 
+def test_no_chain_begins_before_a_day_that_is_sealed(tmp_path: Path) -> None:
+    """A typing error in the day would make a gap of a chain that is whole, and locks would keep it."""
+    store, packages = working(tmp_path / "working"), FolderStore(tmp_path / "packages")
+    first, second = build(packages, 2)
+    for day, later in ((first.manifest.day, second), (first.manifest.day - timedelta(days=3), first)):
+        with pytest.raises(NotSealed, match=f"{later.manifest.day} is sealed, and no chain needs to begin before it"):
+            package_to_follow(store, packages, day, asked=True)
+
+
 @pytest.mark.parametrize(
     ("claims", "day", "asked", "refused"),
     [

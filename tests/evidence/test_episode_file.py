@@ -43,7 +43,7 @@ def some_known() -> Known:
             record(Reason.PROFILE_ATTACHED, at(1, 2), 3),
         ]
     )
-    missing = History(Version(at(1, 1), at(1, 2)), (), DAY)
+    missing = History(Version(at(1, 1), at(1, 2)), exempt=True, missing_since=DAY)
     return known | {instance_id(4): missing, instance_id(5): NOTHING}
 
 

@@ -141,7 +141,8 @@ def obvious(records: Sequence[EvaluationRecord]) -> list[tuple[str, Kind, dateti
                 continue
             end = next((later for later in own[position:] if later.reason not in (NO, LAPSED)), None)
             ended, outcome = (end.ordering_timestamp, OUTCOMES[end.reason]) if end else (None, None)
-            kind = Kind.EXEMPTION_LAPSED if one.reason is LAPSED else Kind.DRIFT
+            lapsed = one.reason is LAPSED and before and before.reason is EXEMPT
+            kind = Kind.EXEMPTION_LAPSED if lapsed else Kind.DRIFT
             opened = one.ordering_timestamp
             if not before:
                 kind = Kind.LAUNCHED_WITHOUT_ROLE
@@ -324,6 +325,29 @@ def test_two_verdicts_on_one_item_are_told_again_on_the_next_day() -> None:
     assert of(after(records, day=2, before=known, rows=[row])) == of(known)
 
 
+def test_a_role_that_is_taken_away_is_drift_whatever_old_tags_say() -> None:
+    """It had a role, not an exemption, when the tags of one expired."""
+    known = after([record(YES, at(1, 1))], day=1)
+    taken = record(LAPSED, at(12, 5), evaluated_at=at(12, 6), exemption=UNTIL_THE_TENTH)
+    assert [(one.kind, one.began) for one in of(after([taken], day=12, before=known))] == [(Kind.DRIFT, at(12, 5))]
+
+
+def test_an_exemption_that_is_malformed_now_is_over() -> None:
+    """Somebody edited its tags: another item, and it was exempt before, on an earlier day."""
+    known = after([record(EXEMPT, at(1, 1))], day=1)
+    malformed = record(Reason.EXEMPTION_INVALID, at(2, 5))
+    (found,) = of(after([malformed], day=2, before=known))
+    assert (found.kind, found.began) == (Kind.EXEMPTION_LAPSED, at(2, 5))
+
+
+def test_what_a_record_and_a_row_say_of_one_moment_was_told_by_the_record() -> None:
+    """It is inferred by nobody, and was known at once."""
+    told_by = record(NO, at(1, 1))
+    row = evidence_row(NO, recorded=replace(recorded(NO, at(1, 1)), recorded_at=told_by.evaluated_at))
+    (found,) = of(after([told_by], day=1, rows=[row]))
+    assert (found.inferred, found.known_since) == (False, told_by.evaluated_at)
+
+
 def test_an_exemption_that_was_over_before_rolecall_came_is_no_launch_without_a_role() -> None:
     """Nobody ever saw it exempt, and its tags say that it was."""
     lapsed = record(LAPSED, at(1, 2), evaluated_at=at(11, 6), exemption=UNTIL_THE_TENTH)
@@ -366,7 +390,7 @@ def test_a_rule_that_got_another_name_ends_its_episodes() -> None:
     """The instance is still without a role, and that is another rule's episode; it was known, so it is drift."""
     old = episode(Kind.LAUNCHED_WITHOUT_ROLE, at(1, 1))
     old = replace(old, key=old.key._replace(rule="its-name-before"))
-    before = {instance_id(1): History(Version(at(1, 1), at(1, 1)), (old,))}
+    before = {instance_id(1): History(Version(at(1, 1), at(1, 1)), episodes=(old,))}
     found = of(after([], day=2, before=before, rows=[evidence_row(NO, capture_time=at(2, 3))]))
     assert [(one.key.rule, one.kind, one.ended, one.outcome, one.inferred) for one in found] == [
         ("its-name-before", Kind.LAUNCHED_WITHOUT_ROLE, at(3), Outcome.GONE, True),
@@ -404,7 +428,7 @@ def test_the_inventory_closes_what_no_record_closed() -> None:
         (at(2, 3), Outcome.REMEDIATED, True),
         (at(2, 4), Outcome.EXEMPTED, True),
         (at(2, 5), Outcome.GONE, True),
-        (at(3), Outcome.MISSING, True),
+        (at(3), Outcome.MISSING, False),
         (None, None, False),
     ]
 

@@ -399,8 +399,9 @@ def retained(resource_type: str, **settings: object) -> set[tuple[str, str]]:
 
 
 def test_evidence_outlives_the_stack() -> None:
-    """Buckets and the signing key."""
-    assert retained("AWS::S3::Bucket", **ON) == {("Retain", "Retain")}
+    """Buckets with their policies, and the signing key."""
+    for kind in ("AWS::S3::Bucket", "AWS::S3::BucketPolicy"):
+        assert retained(kind, **ON) == {("Retain", "Retain")}
     assert retained("AWS::KMS::Key", **ON, alarmTopic="none") == {("Retain", "Retain")}
 
 

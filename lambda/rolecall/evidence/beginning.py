@@ -5,14 +5,17 @@ a first chain. Plans and shards lie elsewhere, and for as long as they are kept 
 """
 
 import json
+from collections.abc import Iterable
 from datetime import date
 from hashlib import sha256
 
 from rolecall.errors import AlreadyWritten, InvalidRecord, NotSealed
+from rolecall.evidence.manifest import SIGNATURE
 from rolecall.evidence.packages import (
     BEGINS_CHAIN,
     ONLY_IF_IMPOSSIBLE,
     SealedPackage,
+    by_day,
     day_of,
     package_before,
     read_whole,
@@ -43,10 +46,13 @@ def asked_to_begin(event: object) -> bool:
 def package_to_follow(working: Store, packages: Store, day: date, *, asked: bool) -> SealedPackage | None:
     """The package that `day` goes on from; None if it begins a chain: it was `asked` to, or it is the first one ever.
 
-    Whoever asks is not held up by what lies in the packages: it may be what nobody can go on from. Raises NotSealed if
-    the day may neither go on nor begin, InvalidRecord for an older plan that cannot be read, and what the stores raise.
+    Whoever asks is not held up by what lies before the day: it may be what nobody can go on from. Raises NotSealed if
+    the day may neither go on nor begin, as one before a day that is sealed may not; InvalidRecord for an older plan
+    that cannot be read; and what the stores raise.
     """
     if asked:
+        if later := next((other for name, other, keys in by_day(packages) if _is_later(other, day, name, keys)), None):
+            raise NotSealed(f"{day}", f"{later} is sealed, and no chain needs to begin before it")
         return None
     previous = package_before(packages, day)
     if previous is None and (first := first_collected_day(working, day)):
@@ -56,6 +62,10 @@ def package_to_follow(working: Store, packages: Store, day: date, *, asked: bool
             f"seen: find out where it is, or seal {first} first; {ONLY_IF_IMPOSSIBLE}",
         )
     return previous
+
+
+def _is_later(other: date | None, day: date, name: str, keys: Iterable[str]) -> bool:
+    return other is not None and other > day and f"{name}/{SIGNATURE}" in keys
 
 
 def claim_beginning(working: Store, day: date, *, asked: bool) -> None:

@@ -100,7 +100,7 @@ class ScopeDay:
         kept = [one for one in (*others, *after.episodes) if one.ended is None or one.ended > forgotten]
         if self.covered and not kept and missing_since and (today - missing_since).days >= MISSED_DAYS:
             return NOTHING
-        return History(after.newest, tuple(kept), missing_since)
+        return replace(after, episodes=tuple(kept), missing_since=missing_since)
 
     def _listed(self, history: History, row: EvidenceRow) -> History:
         """What was missing yesterday and is there again was never gone."""
@@ -115,7 +115,7 @@ class ScopeDay:
         settled = history.newest and history.newest.evaluated_at <= end - timedelta(hours=IN_FLIGHT_HOURS)
         if not (self.covered and settled and latest and latest.is_open):
             return history
-        return replace(history, episodes=(*history.episodes[:-1], latest.closed(end, Outcome.MISSING, inferred=True)))
+        return replace(history, episodes=(*history.episodes[:-1], latest.closed(end, Outcome.MISSING)))
 
     def _of_another_rule(self, episode: Episode) -> Episode:
         if self.covered and episode.is_open:

@@ -9,6 +9,7 @@ Sorted by resource id.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, BinaryIO
@@ -113,16 +114,16 @@ def _resource_id(line: _Line, path: str) -> str:
 
 def _history(lines: Iterable[_Line], path: str, account: str, region: str) -> History:
     """Of one instance: its own line, then its episodes."""
-    newest, missing_since, episodes = NOTHING.newest, NOTHING.missing_since, []
+    history, episodes = NOTHING, []
     for position, (number, raw) in enumerate(lines):
         try:
             if position == 0:
-                newest, missing_since = _newest(raw), read_day(raw, "missingSince")
+                history = History(_newest(raw), read_flag(raw, "exempt"), (), read_day(raw, "missingSince"))
             else:
                 episodes.append(_episode(raw, account, region))
         except InvalidRecord as error:
             raise Damaged(path, f"line {number}: {error}") from error
-    return History(newest, tuple(episodes), missing_since)
+    return replace(history, episodes=tuple(episodes))
 
 
 def _instance_object(resource_id: str, history: History) -> dict[str, Any]:
@@ -131,6 +132,7 @@ def _instance_object(resource_id: str, history: History) -> dict[str, Any]:
         "resourceId": resource_id,
         "newest": newest
         and {"orderingTimestamp": timestamp(newest.ordering_timestamp), "evaluatedAt": timestamp(newest.evaluated_at)},
+        "exempt": history.exempt,
         "missingSince": history.missing_since and history.missing_since.isoformat(),
     }
 

@@ -43,7 +43,7 @@ class Kind(StrEnum):
     DRIFT = "drift"
     """An earlier verdict was another one: the role was taken away, or replaced by one that is not allowed."""
     EXEMPTION_LAPSED = "exemption-lapsed"
-    """There was an exemption, and now it is expired or malformed."""
+    """It was exempt, and now the exemption is expired or malformed."""
 
 
 class Outcome(StrEnum):
@@ -135,6 +135,8 @@ class History:
 
     newest: Version | None = None
     """Of all verdicts that counted; None: there was none yet."""
+    exempt: bool = False
+    """Whether the newest one said so."""
     episodes: tuple[Episode, ...] = ()
     missing_since: date | None = None
     """The first of the days, up to now, on which it was in no inventory and no verdict on it came; None: not today."""
@@ -174,29 +176,30 @@ def verdict_of(record: EvaluationRecord) -> Verdict:
 
 def continued(key: EpisodeKey, history: History, verdicts: Iterable[Verdict]) -> History:
     """The history after `verdicts`, in any order and with duplicates."""
-    newest, episodes = history.newest, list(history.episodes)
-    for verdict in sorted(verdicts, key=lambda one: (one.version, one.id)):
-        if newest is None or verdict.version > newest:
-            episodes[-1:] = _after(key, episodes[-1] if episodes else None, newest, verdict)
-            newest = verdict.version
-    return replace(history, newest=newest, episodes=tuple(episodes))
+    # Of a record and a row that say the same, the record was first.
+    for verdict in sorted(verdicts, key=lambda one: (one.version, one.inferred, one.id)):
+        if history.newest is None or verdict.version > history.newest:
+            episodes = (*history.episodes[:-1], *_after(key, history, verdict))
+            history = History(verdict.version, verdict.outcome is Outcome.EXEMPTED, episodes, history.missing_since)
+    return history
 
 
-def _after(key: EpisodeKey, latest: Episode | None, newest: Version | None, verdict: Verdict) -> list[Episode]:
+def _after(key: EpisodeKey, history: History, verdict: Verdict) -> list[Episode]:
     """What the latest episode becomes by a verdict that is newer than all before."""
+    latest = history.episodes[-1] if history.episodes else None
     if latest and latest.outcome is Outcome.MISSING:
         latest = latest.reopened()
     before = [latest] if latest else []
-    moment = _holds_since(newest, verdict)
+    moment = _holds_since(history.newest, verdict)
     if verdict.outcome:
         if latest and latest.is_open:
             return [latest.closed(max(moment, latest.opened), verdict.outcome, inferred=verdict.inferred)]
         return before
     if latest is None or latest.ended is None:
-        return before or [_opened(key, newest, verdict, moment)]
+        return before or [_opened(key, history, verdict, moment)]
     if moment - latest.ended < FLAP:
         return [latest.reopened()]
-    return [latest, _opened(key, newest, verdict, moment)]
+    return [latest, _opened(key, history, verdict, moment)]
 
 
 def _holds_since(newest: Version | None, verdict: Verdict) -> datetime:
@@ -208,11 +211,11 @@ def _holds_since(newest: Version | None, verdict: Verdict) -> datetime:
     return ordered
 
 
-def _opened(key: EpisodeKey, newest: Version | None, verdict: Verdict, moment: datetime) -> Episode:
+def _opened(key: EpisodeKey, history: History, verdict: Verdict, moment: datetime) -> Episode:
     kind, began = Kind.DRIFT, moment
-    if moment == verdict.exempt_until or (newest and verdict.reason in _LAPSED):
+    if moment == verdict.exempt_until or (history.exempt and verdict.reason in _LAPSED):
         kind = Kind.EXEMPTION_LAPSED
-    elif newest is None:
+    elif history.newest is None:
         kind, began = Kind.LAUNCHED_WITHOUT_ROLE, min(verdict.first_launch or moment, moment)
     return Episode(
         key,

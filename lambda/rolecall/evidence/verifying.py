@@ -207,7 +207,10 @@ def _key_notes(chain: Chain, keys: Sequence[Verifier]) -> Iterator[str]:
         for key, since in chain.signed_since.items():
             yield f"key {key} signs from {since} on: compare with the day that you know"
         for idle in dict.fromkeys(key.fingerprint for key in keys if key.fingerprint not in chain.signed_since):
-            yield f"key {idle} signs none of them, so nothing here needs it"
+            yield (
+                f"key {idle} signs none of them: if it took the place of another one, packages since then are missing, "
+                "or signed by the one that was replaced"
+            )
 
 
 def _anchor_note(chain: Chain, reports: Sequence[PackageReport]) -> Iterator[str]:
