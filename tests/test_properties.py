@@ -157,7 +157,8 @@ def test_no_tags_removed_revive_an_exemption_that_is_over_or_too_long(
     )
     if over or too_long:
         event("over" if over else "too long")
-        kept = {key: tags[key] for key in data.draw(st.sets(st.sampled_from(sorted(tags))))}
+        chosen = data.draw(st.lists(st.booleans(), min_size=len(tags), max_size=len(tags)))
+        kept = {key: value for (key, value), keep in zip(sorted(tags.items()), chosen, strict=True) if keep}
         assert evaluate(instance_item(profile=None, tags=kept), parameters, now).reason is not Reason.EXEMPT
 
 
@@ -223,7 +224,7 @@ def test_any_parameters_are_read_or_refused_by_name(given_parameters: object) ->
         try:
             read = parse_parameters(shape)
         except InvalidParameter as refused:
-            event(refused.field)
+            event(ascii(refused.field))  # half a surrogate pair would stop hypothesis from telling of it
         else:
             assert parse_parameters(read.to_strings()) == read
 
@@ -245,5 +246,5 @@ def test_an_item_that_is_refused_is_refused_alone(raw: Json) -> None:
     try:
         configuration_item(raw)
     except InvalidItem as refused:
-        event(refused.field.partition(",")[0])
+        event(ascii(refused.field.partition(",")[0]))
     assert json.dumps(raw, sort_keys=True) == before
