@@ -72,6 +72,12 @@ def read_region(raw: Mapping[str, Any]) -> str:
     return region
 
 
+def read_parameters(raw: Mapping[str, Any], within: str = "") -> dict[str, str]:
+    """The rule's parameters: each a text, which may be empty."""
+    given = read_object(raw, "parameters", within)
+    return {name: read_optional_text(given, name, f"{within}parameters.") or "" for name in given}
+
+
 def read_member(kind: type[MemberT], raw: Mapping[str, Any], name: str, within: str = "") -> MemberT:
     """One of the values of `kind`."""
     value = read_text(raw, name, within)

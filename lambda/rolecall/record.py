@@ -41,7 +41,7 @@ def evaluation_record(
         "annotation": evaluation.annotation,
         "orderingTimestamp": timestamp(evaluation.ordering_timestamp),
         "evaluatedAt": timestamp(evaluation.evaluated_at),
-        "notifiedAt": _optional(invocation.notified_at),
+        "notifiedAt": optional_timestamp(invocation.notified_at),
         "rule": {
             "name": invocation.rule.name,
             "arn": invocation.rule.arn,
@@ -59,7 +59,8 @@ def timestamp(moment: datetime) -> str:
     return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
-def _optional(moment: datetime | None) -> str | None:
+def optional_timestamp(moment: datetime | None) -> str | None:
+    """The same; None stays None."""
     return timestamp(moment) if moment else None
 
 
@@ -72,7 +73,7 @@ def _record_id(evaluation: Evaluation, invocation: Invocation, kind: str) -> str
         timestamp(evaluation.ordering_timestamp),
         evaluation.reason.value,
         kind,
-        _optional(invocation.notified_at),
+        optional_timestamp(invocation.notified_at),
     ]
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
@@ -95,8 +96,8 @@ def _instance(instance: Instance) -> dict[str, Any]:
         "state": instance.state.value,
         "type": instance.instance_type,
         "imageId": instance.image_id,
-        "firstLaunch": _optional(instance.first_launch),
-        "lastLaunch": _optional(instance.last_launch),
+        "firstLaunch": optional_timestamp(instance.first_launch),
+        "lastLaunch": optional_timestamp(instance.last_launch),
         "vpcId": instance.vpc_id,
         "subnetId": instance.subnet_id,
         "metadataOptions": dict(instance.metadata_options) if instance.metadata_options is not None else None,

@@ -17,8 +17,8 @@ from rolecall.evidence.manifest import Period, Totals
 from rolecall.evidence.package_files import JsonSpool
 from rolecall.evidence.plan import Gap
 from rolecall.evidence.rows import IN_FLIGHT_HOURS, Agreement, EvidenceRow, EvidenceVerdict
-from rolecall.evidence.shard_header import Recorder, ShardHeader
-from rolecall.record import timestamp
+from rolecall.evidence.shard_header import ShardHeader, recorder_object
+from rolecall.record import optional_timestamp, timestamp
 
 SCHEMA = "rolecall.coverage/v1"
 COVERAGE = "coverage.json"
@@ -189,23 +189,11 @@ def _scope_object(scope: Scope) -> dict[str, Any]:
         "detail": header.detail or None,
         "ruleName": header.rule_name,
         "ruleArn": header.rule_arn,
-        "recorder": _recorder(header.recorder) if header.recorder else None,
+        "recorder": recorder_object(header.recorder) if header.recorder else None,
         "recorderProblem": header.recorder_problem or None,
         "reperformed": agreements_object(scope.agreements),
         "recordedButNotListed": scope.unlisted,
         "collectedAt": timestamp(header.collected_at),
-    }
-
-
-def _recorder(recorder: Recorder) -> dict[str, Any]:
-    changed = recorder.last_status_change
-    return {
-        "recording": recorder.recording,
-        "recordsInstances": recorder.records_instances,
-        "frequency": recorder.frequency,
-        "lastStatus": recorder.last_status,
-        "lastError": recorder.last_error,
-        "lastStatusChange": timestamp(changed) if changed else None,
     }
 
 
@@ -223,6 +211,6 @@ def _compared(row: EvidenceRow) -> dict[str, Any]:
             "orderingTimestamp": timestamp(recorded.ordering_timestamp),
         },
         "reperformed": reperformed and {"complianceType": reperformed.compliance_type, "reason": reperformed.reason},
-        "captureTime": timestamp(row.capture_time) if row.capture_time else None,
+        "captureTime": optional_timestamp(row.capture_time),
         "problem": row.problem or None,
     }

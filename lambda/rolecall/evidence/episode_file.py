@@ -28,7 +28,7 @@ from rolecall.received_fields import (
     read_text,
     read_time,
 )
-from rolecall.record import timestamp
+from rolecall.record import optional_timestamp, timestamp
 
 SCHEMA = "rolecall.episodes/v1"
 EPISODES = "episodes/"
@@ -153,7 +153,7 @@ def _episode_object(episode: Episode) -> dict[str, Any]:
         "opened": timestamp(episode.opened),
         "knownSince": timestamp(episode.known_since),
         "reason": episode.reason.value if episode.reason else None,
-        "ended": timestamp(episode.ended) if episode.ended else None,
+        "ended": optional_timestamp(episode.ended),
         "outcome": episode.outcome.value if episode.outcome else None,
         "inferred": episode.inferred,
     }

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from rolecall.evidence.package_files import CsvRows, PackageFiles
 from rolecall.evidence.rows import EvidenceRow
-from rolecall.record import timestamp
+from rolecall.record import optional_timestamp, timestamp
 
 EVALUATIONS = "evaluations/"
 """What the paths of these files begin with."""
@@ -74,15 +74,15 @@ def csv_cells(row: EvidenceRow) -> list[str | None]:
                 instance.state.value,
                 instance.instance_type,
                 instance.image_id,
-                timestamp(instance.first_launch) if instance.first_launch else None,
-                timestamp(instance.last_launch) if instance.last_launch else None,
+                optional_timestamp(instance.first_launch),
+                optional_timestamp(instance.last_launch),
                 instance.vpc_id,
                 instance.subnet_id,
             )
             if instance
             else (None,) * 7
         ),
-        timestamp(row.capture_time) if row.capture_time else None,
+        optional_timestamp(row.capture_time),
         row.rule_name,
         row.rule_arn,
         json.dumps(dict(row.parameters), separators=(",", ":"), sort_keys=True),

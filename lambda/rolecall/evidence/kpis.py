@@ -15,7 +15,7 @@ from rolecall.evidence.rows import EvidenceRow, EvidenceVerdict
 from rolecall.evidence.shard_header import ShardHeader
 from rolecall.model import ExemptionState
 from rolecall.received_fields import read_day
-from rolecall.record import timestamp
+from rolecall.record import optional_timestamp
 
 SCHEMA = "rolecall.kpis/v1"
 KPIS = "kpis.json"
@@ -166,7 +166,7 @@ class DayFigures:
             "usersWithActiveKeys": sum(keys.users_with_active_keys for keys in counted),
             "activeKeys": sum(keys.active_keys for keys in counted),
             "rootActiveKeys": sum(keys.root_active_keys for keys in counted),
-            "oldestRotation": timestamp(oldest) if oldest else None,
+            "oldestRotation": optional_timestamp(oldest),
         }
 
     def exemptions(self) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from rolecall.received_fields import (
     read_member,
     read_object,
     read_optional_text,
+    read_parameters,
     read_region,
     read_text,
 )
@@ -220,12 +221,11 @@ def read_plan(raw: object) -> Plan:
     if raw.get("schema") != SCHEMA:
         raise InvalidRecord("schema", raw.get("schema"), SCHEMA)
     rule = read_object(raw, "rule")
-    parameters = read_object(rule, "parameters", "rule.")
     return Plan(
         day=_day(raw),
         home_region=read_text(raw, "homeRegion"),
         rule_name=read_text(rule, "name", "rule."),
-        parameters={name: read_optional_text(parameters, name, "rule.parameters.") or "" for name in parameters},
+        parameters=read_parameters(rule, "rule."),
         rolecall_version=read_text(rule, "rolecallVersion", "rule."),
         accounts=tuple(
             OrganizationAccount(read_account(one), read_optional_text(one, "name") or "", read_text(one, "status"))

@@ -19,10 +19,11 @@ from rolecall.received_fields import (
     read_object,
     read_optional_text,
     read_optional_time,
+    read_parameters,
     read_text,
     read_time,
 )
-from rolecall.record import exemption_object, timestamp
+from rolecall.record import exemption_object, optional_timestamp, timestamp
 
 
 class EvidenceVerdict(StrEnum):
@@ -140,7 +141,7 @@ def to_json(row: EvidenceRow) -> dict[str, Any]:
         "profileArn": row.profile_arn,
         "exemption": exemption_object(row.exemption) if row.exemption else None,
         "instance": _instance_object(row.instance) if row.instance else None,
-        "captureTime": _optional(row.capture_time),
+        "captureTime": optional_timestamp(row.capture_time),
         "rule": {
             "name": row.rule_name,
             "arn": row.rule_arn,
@@ -155,7 +156,6 @@ def from_json(raw: object) -> EvidenceRow:
     if not isinstance(raw, dict):
         raise InvalidRecord("evidence row", raw, "a JSON object")
     rule = read_object(raw, "rule")
-    parameters = read_object(rule, "parameters", "rule.")
     return EvidenceRow(
         account=read_account(raw),
         region=read_text(raw, "region"),
@@ -168,7 +168,7 @@ def from_json(raw: object) -> EvidenceRow:
         agreement=read_member(Agreement, raw, "agreement"),
         rule_name=read_text(rule, "name", "rule."),
         rule_arn=read_optional_text(rule, "arn", "rule."),
-        parameters={name: read_optional_text(parameters, name, "rule.parameters.") or "" for name in parameters},
+        parameters=read_parameters(rule, "rule."),
         rolecall_version=read_text(rule, "rolecallVersion", "rule."),
         problem=read_optional_text(raw, "problem") or "",
         profile_arn=read_optional_text(raw, "profileArn"),
@@ -178,10 +178,6 @@ def from_json(raw: object) -> EvidenceRow:
     )
 
 
-def _optional(moment: datetime | None) -> str | None:
-    return timestamp(moment) if moment else None
-
-
 def _recorded_object(recorded: RecordedVerdict) -> dict[str, Any]:
     return {
         "complianceType": recorded.compliance_type.value,
@@ -189,7 +185,7 @@ def _recorded_object(recorded: RecordedVerdict) -> dict[str, Any]:
         "annotation": recorded.annotation,
         "orderingTimestamp": timestamp(recorded.ordering_timestamp),
         "ruleName": recorded.rule_name,
-        "recordedAt": _optional(recorded.recorded_at),
+        "recordedAt": optional_timestamp(recorded.recorded_at),
     }
 
 
@@ -206,8 +202,8 @@ def _instance_object(instance: InstanceFacts) -> dict[str, Any]:
         "state": instance.state.value,
         "type": instance.instance_type,
         "imageId": instance.image_id,
-        "firstLaunch": _optional(instance.first_launch),
-        "lastLaunch": _optional(instance.last_launch),
+        "firstLaunch": optional_timestamp(instance.first_launch),
+        "lastLaunch": optional_timestamp(instance.last_launch),
         "vpcId": instance.vpc_id,
         "subnetId": instance.subnet_id,
     }

@@ -16,10 +16,11 @@ from rolecall.received_fields import (
     read_object,
     read_optional_text,
     read_optional_time,
+    read_parameters,
     read_text,
     read_time,
 )
-from rolecall.record import timestamp
+from rolecall.record import optional_timestamp, timestamp
 
 SCHEMA = "rolecall.shard/v1"
 
@@ -132,7 +133,7 @@ def header_object(header: ShardHeader) -> dict[str, Any]:
             "parameters": dict(header.parameters),
             "rolecallVersion": header.rolecall_version,
         },
-        "recorder": _recorder_object(header.recorder) if header.recorder else None,
+        "recorder": recorder_object(header.recorder) if header.recorder else None,
         "recorderProblem": header.recorder_problem or None,
         "keys": _keys_object(header.keys) if header.keys else None,
         "keysProblem": header.keys_problem or None,
@@ -149,7 +150,6 @@ def read_header(raw: object) -> ShardHeader:
     if day is None:
         raise InvalidRecord("day", None, "a day as 2026-01-31")
     rule = read_object(raw, "rule")
-    parameters = read_object(rule, "parameters", "rule.")
     why_not = None if raw.get("whyNot") is None else read_member(WhyNot, raw, "whyNot")
     if read_flag(raw, "covered") is not (why_not is None):
         raise InvalidRecord("covered", raw["covered"], "true, unless whyNot says why not")
@@ -162,7 +162,7 @@ def read_header(raw: object) -> ShardHeader:
         own_rule_name=read_text(rule, "ownName", "rule."),
         rule_name=read_optional_text(rule, "name", "rule."),
         rule_arn=read_optional_text(rule, "arn", "rule."),
-        parameters={name: read_optional_text(parameters, name, "rule.parameters.") or "" for name in parameters},
+        parameters=read_parameters(rule, "rule."),
         rolecall_version=read_text(rule, "rolecallVersion", "rule."),
         why_not=why_not,
         detail=read_optional_text(raw, "detail") or "",
@@ -173,14 +173,15 @@ def read_header(raw: object) -> ShardHeader:
     )
 
 
-def _recorder_object(recorder: Recorder) -> dict[str, Any]:
+def recorder_object(recorder: Recorder) -> dict[str, Any]:
+    """A recorder as a JSON object."""
     return {
         "recording": recorder.recording,
         "recordsInstances": recorder.records_instances,
         "frequency": recorder.frequency,
         "lastStatus": recorder.last_status,
         "lastError": recorder.last_error,
-        "lastStatusChange": _optional(recorder.last_status_change),
+        "lastStatusChange": optional_timestamp(recorder.last_status_change),
     }
 
 
@@ -205,7 +206,7 @@ def _keys_object(keys: KeyCounts) -> dict[str, Any]:
         "usersWithActiveKeys": keys.users_with_active_keys,
         "activeKeys": keys.active_keys,
         "rootActiveKeys": keys.root_active_keys,
-        "oldestRotation": _optional(keys.oldest_rotation),
+        "oldestRotation": optional_timestamp(keys.oldest_rotation),
     }
 
 
@@ -221,7 +222,3 @@ def _keys(raw: Mapping[str, Any]) -> KeyCounts | None:
         root_active_keys=read_count(given, "rootActiveKeys", within),
         oldest_rotation=read_optional_time(given, "oldestRotation", within),
     )
-
-
-def _optional(moment: datetime | None) -> str | None:
-    return timestamp(moment) if moment else None
